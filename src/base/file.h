@@ -1,0 +1,28 @@
+/* Whole files: read (plain by mmap, .gz inflated), written so that an interruption leaves either
+ * the old file or the new one, and hashed for provenance. */
+#ifndef RUB_BASE_FILE_H
+#define RUB_BASE_FILE_H
+
+#include "rubato/base.h"
+
+/* A file's bytes, read only. data[n] may not be readable: do not rely on a terminator. */
+typedef struct rub_file {
+    const char *data;
+    size_t n;
+    void *map;     /* mmap'ed region or NULL */
+    void *owned;   /* malloc'ed bytes or NULL */
+    uint64_t hash; /* FNV-1a 64 of the bytes as stored; 0 until rub_file_hash */
+} rub_file;
+
+/* Opens path; gzip is recognised by its first two bytes. Errors: RUB_IO, RUB_NO_MEMORY, RUB_PARSE
+ * (broken gzip). Close with rub_file_close. */
+rub_status rub_file_open(const char *path, rub_file *out, rub_error *err);
+void rub_file_close(rub_file *file);
+
+/* FNV-1a 64 of n bytes. */
+uint64_t rub_hash_bytes(const void *bytes, size_t n);
+
+/* Writes path.tmp.PID in the same folder, fsyncs, renames over path. Errors: RUB_IO. */
+rub_status rub_file_write(const char *path, const void *bytes, size_t n, rub_error *err);
+
+#endif

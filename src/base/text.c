@@ -1,0 +1,98 @@
+#include "base/text.h"
+
+#include "base/array.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void rub_text_add_bytes(rub_text *text, const char *bytes, size_t n) {
+    if (text->failed)
+        return;
+    if (rub_array_reserve((void **)&text->data, &text->cap, text->n + n + 1, 1) != RUB_OK) {
+        text->failed = true;
+        return;
+    }
+    memcpy(text->data + text->n, bytes, n);
+    text->n += n;
+    text->data[text->n] = '\0';
+}
+
+void rub_text_add(rub_text *text, const char *format, ...) {
+    char small[256];
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(small, sizeof small, format, args);
+    va_end(args);
+    if (n < 0)
+        return;
+    if ((size_t)n < sizeof small) {
+        rub_text_add_bytes(text, small, (size_t)n);
+        return;
+    }
+    char *big = malloc((size_t)n + 1);
+    if (!big) {
+        text->failed = true;
+        return;
+    }
+    va_start(args, format);
+    vsnprintf(big, (size_t)n + 1, format, args);
+    va_end(args);
+    rub_text_add_bytes(text, big, (size_t)n);
+    free(big);
+}
+
+void rub_text_clear(rub_text *text) {
+    free(text->data);
+    *text = (rub_text){0};
+}
+
+int rub_text_distance(const char *a, const char *b) {
+    enum { MAX = 63 };
+    int na = (int)strnlen(a, MAX), nb = (int)strnlen(b, MAX), row[MAX + 1];
+    for (int j = 0; j <= nb; j++)
+        row[j] = j;
+    for (int i = 1; i <= na; i++) {
+        int diagonal = row[0];
+        row[0] = i;
+        for (int j = 1; j <= nb; j++) {
+            int best = diagonal + (a[i - 1] != b[j - 1]);
+            if (row[j] + 1 < best)
+                best = row[j] + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            diagonal = row[j];
+            row[j] = best;
+        }
+    }
+    return row[nb];
+}
+
+const char *rub_text_nearest(const char *word, const char *const *names, size_t n) {
+    const char *best = NULL;
+    int limit = 1 + (int)strlen(word) / 3;
+    for (size_t i = 0; i < n; i++) {
+        int d = rub_text_distance(word, names[i]);
+        if (d <= limit) {
+            limit = d - 1;
+            best = names[i];
+        }
+    }
+    return best;
+}
+
+char *rub_strdup(const char *s) { return s ? strdup(s) : NULL; }
+
+char *rub_text_si(double value, char *buf, size_t size) {
+    static const char *const prefix[] = {"", " k", " M", " G", " T", " P"};
+    size_t i = 0;
+    double x = value;
+    while (fabs(x) >= 999.5 && i + 1 < RUB_LEN(prefix)) {
+        x /= 1000.0;
+        i++;
+    }
+    int digits = fabs(x) >= 99.95 ? 0 : fabs(x) >= 9.995 ? 1 : 2;
+    snprintf(buf, size, "%.*f%s", i || x != floor(x) ? digits : 0, x, prefix[i]);
+    return buf;
+}

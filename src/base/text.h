@@ -1,0 +1,33 @@
+/* Text: a growing string, and small helpers on C strings. */
+#ifndef RUB_BASE_TEXT_H
+#define RUB_BASE_TEXT_H
+
+#include "rubato/base.h"
+
+#include <stdarg.h>
+
+/* A growing string; zero-initialise; data is NUL-terminated once anything was added. A failed
+ * allocation sets failed and later calls do nothing, so a writer checks once at the end. */
+typedef struct rub_text {
+    char *data;
+    size_t n, cap;
+    bool failed;
+} rub_text;
+
+void rub_text_add(rub_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void rub_text_add_bytes(rub_text *text, const char *bytes, size_t n);
+void rub_text_clear(rub_text *text); /* frees */
+
+/* Levenshtein distance, for "did you mean"; 0 for equal. */
+int rub_text_distance(const char *a, const char *b);
+
+/* The nearest of n names to word within distance 1 + strlen(word) / 3, or NULL. */
+const char *rub_text_nearest(const char *word, const char *const *names, size_t n);
+
+/* malloc'ed copy; NULL when out of memory or s is NULL. */
+char *rub_strdup(const char *s);
+
+/* 1.23e9 -> "1.23 G", with k M G T P; fits 16 characters. Returns buf. */
+char *rub_text_si(double value, char *buf, size_t size);
+
+#endif

@@ -1,0 +1,65 @@
+/* A command: one table drives parsing, defaults, range checks, --help and the man page.
+ *
+ * Each command is one file src/cli/cmd_NAME.c that defines one rub_command; main.c lists them. */
+#ifndef RUB_CLI_COMMAND_H
+#define RUB_CLI_COMMAND_H
+
+#include "rubato/base.h"
+
+#include <stdio.h>
+
+typedef enum rub_option_kind {
+    RUB_OPTION_FLAG,   /* bool */
+    RUB_OPTION_INT,    /* int64_t */
+    RUB_OPTION_DOUBLE, /* double */
+    RUB_OPTION_STRING, /* const char *, borrowed from argv */
+    RUB_OPTION_CHOICE, /* int: index into choices */
+    RUB_OPTION_LIST,   /* rub_option_values: the option may be given several times */
+} rub_option_kind;
+
+typedef struct rub_option_values {
+    const char **values;
+    size_t n, cap;
+} rub_option_values;
+
+typedef struct rub_option {
+    const char *name; /* "max-seqs": --max-seqs N or --max-seqs=N */
+    rub_option_kind kind;
+    size_t offset;              /* of the field in the command's settings struct */
+    const char *meta;           /* "N", "FILE", "SECONDS"; NULL for flags */
+    const char *help;           /* one sentence; unit included */
+    double min, max;            /* INT, DOUBLE: allowed range, both 0 when any */
+    const char *const *choices; /* CHOICE: NULL-terminated */
+} rub_option;
+
+typedef struct rub_command rub_command;
+struct rub_command {
+    const char *name;          /* "simulate", "trace info" */
+    const char *summary;       /* one line, no full stop */
+    const char *arguments;     /* "FILE", "" */
+    int min_args, max_args;    /* positional arguments; max_args -1 = any number */
+    const char *description;   /* paragraphs parted by blank lines */
+    const char *examples;      /* "command\n    what it does" lines, or NULL */
+    const rub_option *options; /* ends with {0} */
+    size_t settings_size;
+    void (*defaults)(void *settings);
+    /* Returns the exit status: 0 done, 1 negative outcome, 2 bad input. */
+    int (*run)(const rub_command *self, const void *settings, int n_args, char **args);
+};
+
+/* Prints "rubato: file:line:column: message" to stderr; returns the exit status (2, or 1 for an
+ * interruption or a solver failure). */
+int rub_command_fail(const rub_error *err);
+
+/* true with --json; every command has it as field `bool json`. */
+#define RUB_OPTION_JSON(type)                                                                      \
+    {                                                                                              \
+        "json", RUB_OPTION_FLAG, offsetof(type, json), NULL,                                       \
+            "print one JSON document instead of text", 0, 0, NULL                                  \
+    }
+
+/* Progress on a terminal (stderr): rate, share done, time left; silent in a pipe. SIGINT makes the
+ * report function return false once, so that the call keeps its best result so far. */
+rub_progress rub_command_progress(void);
+
+#endif
