@@ -194,6 +194,7 @@ typedef struct rub_solve_def {
     int64_t
         iterations; /* > 0: a fixed amount of search instead of time (same plan on any machine) */
     const rub_plan *warm; /* a plan of the same problem shape to start from, or NULL */
+    bool keep_root;       /* the root's steps are those of warm; the rest is planned anew */
 } rub_solve_def;
 
 rub_solve_def rub_solve_default(void);

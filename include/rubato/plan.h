@@ -1,0 +1,56 @@
+/* Plan: the chain, in one direction. Study -> yields by simulation -> scenario tree -> problem ->
+ * plan -> one JSON document that every report is drawn from. */
+#ifndef RUBATO_PLAN_H
+#define RUBATO_PLAN_H
+
+#include "rubato/portfolio.h"
+
+#include <jansson.h>
+
+/* What one generation gives for one workload, and where the figure comes from. */
+typedef struct rub_yield {
+    double tok_per_s_per_mw; /* input + output tokens/s per MW of IT load; 0 = cannot serve it */
+    double usd_per_mtok;     /* at the catalog's hourly price */
+    double rate_per_s;       /* requests/s that one replica holds within the targets */
+    double watts;            /* IT power of one replica */
+    int32_t tp;              /* accelerators in one replica */
+    int32_t max_seqs;
+    char weights[16], kv_cache[16];
+    char origin[160]; /* "simulated: ...", "given in the study", or why it cannot serve */
+} rub_yield;
+
+/* Yields of all (workload, generation) pairs, and what follows for the planner. */
+typedef struct rub_yields {
+    int32_t n_workload, n_gen;
+    rub_yield *yield;       /* (n_workload, n_gen) */
+    double *blended;        /* tokens/s per MW of the study's mix of workloads (n_gen) */
+    double *accel_per_mw;   /* (n_gen) */
+    double *training_yield; /* accelerator-equivalents per accelerator (n_gen) */
+} rub_yields;
+
+/* Sizes each workload on each generation by simulation. n_thread 0 = all cores. */
+rub_status rub_yields_make(const rub_study *study, int32_t n_thread, const rub_progress *progress,
+                           rub_yields *out, rub_error *err);
+void rub_yields_clear(rub_yields *yields);
+
+/* What the planner decides on: study, tree and yields as node arrays. Borrows study and tree. */
+rub_status rub_plan_problem(const rub_study *study, const rub_tree *tree, const rub_yields *yields,
+                            rub_problem *out, rub_error *err);
+
+/* Settings of the chain. */
+typedef struct rub_plan_def {
+    rub_solve_def solve;
+    bool worth;                 /* also: value of each option, VSS, EVPI (several more solves) */
+    double worth_time_s;        /* time for all of them */
+    const char *const *what_if; /* overrides, for the record (n_what_if) */
+    size_t n_what_if;
+} rub_plan_def;
+
+rub_plan_def rub_plan_default(void);
+
+/* Runs the whole chain on a study. *document is a new reference; *outcome tells infeasibility. */
+rub_status rub_plan_run(const rub_study *study, const rub_plan_def *def,
+                        const rub_progress *progress, json_t **document, rub_outcome *outcome,
+                        rub_error *err);
+
+#endif
