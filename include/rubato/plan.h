@@ -53,4 +53,8 @@ rub_status rub_plan_run(const rub_study *study, const rub_plan_def *def,
                         const rub_progress *progress, json_t **document, rub_outcome *outcome,
                         rub_error *err);
 
+/* How `other` (the same study with overrides `name`) differs from `base`: values, sites that are
+ * paced otherwise, and sentences that say so. New reference. */
+json_t *rub_plan_compare(const json_t *base, const json_t *other, const char *name);
+
 #endif

@@ -1,0 +1,155 @@
+/* The chain: study -> yields -> tree -> problem -> plan -> document, in this order and no other. */
+#include "plan/facts.h"
+#include "plan/headline.h"
+#include "plan/worth.h"
+
+#include "base/array.h"
+
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+rub_plan_def rub_plan_default(void) {
+    return (rub_plan_def){.solve = rub_solve_default(), .worth = true, .worth_time_s = 20.0};
+}
+
+static const char *outcome_text(rub_outcome outcome) {
+    static const char *const text[] = {"gap", "time limit", "stopped", "infeasible"};
+    return text[outcome];
+}
+
+static const char *method_text(rub_method method) {
+    static const char *const text[] = {"auto", "deterministic equivalent (MIP)",
+                                       "block pricing by dynamic programming"};
+    return text[method];
+}
+
+static json_t *solve_row(const rub_facts *facts, const rub_tree_loss *loss) {
+    const rub_solve_result *s = facts->solve;
+    json_t *row = json_object();
+    json_object_set_new(row, "outcome", json_string(outcome_text(s->outcome)));
+    json_object_set_new(row, "method", json_string(method_text(s->method)));
+    json_object_set_new(row, "value_usd", json_real(s->value_usd));
+    json_object_set_new(row, "bound_usd", json_real(s->bound_usd));
+    json_object_set_new(row, "gap", json_real(s->gap_frac));
+    json_object_set_new(row, "seconds", json_real(s->seconds));
+    json_object_set_new(row, "iterations", json_integer(s->iterations));
+    json_object_set_new(row, "nodes", json_integer(facts->tree->n_node));
+    json_object_set_new(row, "leaves", json_integer(facts->tree->n_leaf));
+    json_object_set_new(row, "blocks", json_integer(facts->problem->n_block));
+    json_object_set_new(row, "paths", json_integer(facts->study->process.n_path));
+    json_object_set_new(row, "tree_distance", json_real(loss->distance_frac));
+    json_object_set_new(row, "tree_mean_error", json_real(loss->mean_error_frac));
+    json_object_set_new(row, "tree_talks_error", json_real(loss->talks_error));
+    return row;
+}
+
+/* Everything that a run owns; cleared whole. */
+typedef struct run {
+    rub_yields yields;
+    rub_paths paths;
+    rub_tree tree;
+    rub_tree_loss loss;
+    rub_problem problem;
+    rub_plan plan;
+    rub_solve_result solve;
+    rub_evaluation evaluation;
+} run;
+
+static void clear(run *r) {
+    rub_evaluation_clear(&r->evaluation);
+    rub_solve_result_clear(&r->solve);
+    rub_plan_clear(&r->plan);
+    rub_problem_clear(&r->problem);
+    rub_tree_clear(&r->tree);
+    rub_paths_clear(&r->paths);
+    rub_yields_clear(&r->yields);
+}
+
+static rub_status decide(const rub_study *study, const rub_plan_def *def,
+                         const rub_progress *progress, run *r, rub_error *err) {
+    RUB_TRY(rub_yields_make(study, def->solve.n_thread, progress, &r->yields, err));
+    if (study->tree.n_node == 0)
+        RUB_TRY(rub_process_simulate(study, study->process.n_path, study->seed, &r->paths, err));
+    RUB_TRY(rub_tree_reduce(study, study->tree.n_node ? NULL : &r->paths, &r->tree, &r->loss, err));
+    RUB_TRY(rub_plan_problem(study, &r->tree, &r->yields, &r->problem, err));
+    RUB_TRY(rub_portfolio_solve(&r->problem, &def->solve, progress, &r->plan, &r->solve, err));
+    if (r->solve.outcome == RUB_OUTCOME_INFEASIBLE)
+        return RUB_OK;
+    return rub_plan_evaluate(&r->problem, &r->plan, &r->evaluation, err);
+}
+
+/* Three questions share the time: what today's decisions gain from the tree, what knowing would
+ * gain, what each option is worth. One that is stopped is left out. */
+static rub_status add_worth(json_t *document, const rub_facts *facts, const rub_plan_def *def,
+                            const rub_progress *progress, rub_error *err) {
+    static const struct {
+        const char *key;
+        rub_status (*ask)(const rub_worth_job *, json_t **, rub_error *);
+        double share;
+    } question[] = {{"vss", rub_worth_vss, 0.15},
+                    {"evpi", rub_worth_evpi, 0.35},
+                    {"options", rub_worth_options, 0.5}};
+    json_t *worth = json_object();
+    json_object_set_new(document, "worth", worth);
+    for (size_t i = 0; i < RUB_LEN(question); i++) {
+        rub_worth_job job = {.facts = facts, .solve = def->solve, .progress = progress};
+        job.solve.time_limit_s = def->worth_time_s * question[i].share;
+        job.solve.warm = NULL;
+        json_t *answer = NULL;
+        rub_status status = question[i].ask(&job, &answer, err);
+        if (status == RUB_INTERRUPTED)
+            return RUB_OK;
+        RUB_TRY(status);
+        json_object_set_new(worth, question[i].key, answer);
+    }
+    return RUB_OK;
+}
+
+static json_t *document_of(const rub_facts *facts, const rub_plan_def *def,
+                           const rub_tree_loss *loss) {
+    json_t *document = json_object();
+    json_object_set_new(
+        document, "rubato",
+        json_pack("{s:s,s:s,s:i}", "version", rub_version(), "kind", "plan", "schema", 1));
+    json_object_set_new(document, "study", rub_document_study(facts, def->what_if, def->n_what_if));
+    json_object_set_new(document, "solve", solve_row(facts, loss));
+    json_object_set_new(document, "sources", rub_document_sources(facts));
+    json_object_set_new(document, "yields", rub_document_yields(facts));
+    if (facts->solve->outcome == RUB_OUTCOME_INFEASIBLE) {
+        json_object_set_new(document, "infeasible", json_string(facts->solve->reason));
+        return document;
+    }
+    json_object_set_new(document, "sites", rub_document_sites(facts));
+    json_object_set_new(document, "supply", rub_document_supply(facts));
+    json_object_set_new(document, "capex", rub_document_capex(facts));
+    json_object_set_new(document, "npv", rub_document_npv(facts));
+    json_object_set_new(document, "cash", rub_document_cash(facts));
+    return document;
+}
+
+rub_status rub_plan_run(const rub_study *study, const rub_plan_def *def,
+                        const rub_progress *progress, json_t **document, rub_outcome *outcome,
+                        rub_error *err) {
+    run r = {0};
+    rub_status status = decide(study, def, progress, &r, err);
+    if (status != RUB_OK) {
+        clear(&r);
+        return status;
+    }
+    rub_facts facts = {study, &r.tree, &r.problem, &r.yields, &r.plan, &r.evaluation, &r.solve};
+    json_t *result = document_of(&facts, def, &r.loss);
+    if (r.solve.outcome != RUB_OUTCOME_INFEASIBLE && def->worth)
+        status = add_worth(result, &facts, def, progress, err);
+    if (status == RUB_OK && r.solve.outcome != RUB_OUTCOME_INFEASIBLE)
+        json_object_set_new(result, "headline", rub_headline(result));
+    rub_outcome how = r.solve.outcome;
+    clear(&r);
+    if (status != RUB_OK) {
+        json_decref(result);
+        return status;
+    }
+    *document = result;
+    *outcome = how;
+    return RUB_OK;
+}

@@ -1,0 +1,45 @@
+/* Facts: all that a plan document is written from, and the parts that write it. Each part returns a
+ * new JSON reference, or NULL when out of memory. The document's shape is docs/plan-json.md's. */
+#ifndef RUB_PLAN_FACTS_H
+#define RUB_PLAN_FACTS_H
+
+#include "rubato/plan.h"
+
+typedef struct rub_facts {
+    const rub_study *study;
+    const rub_tree *tree;
+    const rub_problem *problem;
+    const rub_yields *yields;
+    const rub_plan *plan;
+    const rub_evaluation *evaluation;
+    const rub_solve_result *solve;
+} rub_facts;
+
+/* Quantile (0..1) of n values with weights; sorts index scratch. NaN for n == 0. */
+double rub_weighted_quantile(const double *value, const double *weight, size_t n, double quantile);
+
+/* Tokens/s per MW of what is live at a node (the reference generation's when nothing is). */
+double rub_fleet_tok_per_mw(const rub_facts *facts, int32_t node);
+/* Accelerator-equivalents per MW likewise. */
+double rub_fleet_train_per_mw(const rub_facts *facts, int32_t node);
+
+json_t *rub_document_supply(const rub_facts *facts); /* supply against demand by quarter */
+json_t *rub_document_capex(const rub_facts *facts);  /* by fiscal year against budget */
+json_t *rub_document_npv(const rub_facts *facts);    /* distribution over futures */
+json_t *rub_document_cash(const rub_facts *facts);   /* expected discounted by kind */
+json_t *rub_document_sites(const rub_facts *facts);  /* action now, why, triggers */
+json_t *rub_document_yields(const rub_facts *facts); /* what each generation gives */
+json_t *rub_document_study(const rub_facts *facts, const char *const *what_if, size_t n_what_if);
+json_t *rub_document_sources(const rub_facts *facts); /* where figures come from */
+
+/* One site's trigger in words: what the plan waits for, fitted over the tree. NULL: none. */
+json_t *rub_document_triggers(const rub_facts *facts, int32_t block);
+
+/* MW of the block that serve at node (serve, or renew while live), held share included. */
+double rub_block_live_mw(const rub_facts *facts, int32_t block, int32_t node);
+
+static inline const rub_step *rub_step_of(const rub_facts *facts, int32_t block, int32_t node) {
+    return &facts->plan->step[(size_t)block * (size_t)facts->plan->n_node + (size_t)node];
+}
+
+#endif

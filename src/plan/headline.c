@@ -1,0 +1,220 @@
+/* Headline and comparison: sentences drawn from plan documents alone, so that they can say nothing
+ * that the document does not hold. */
+#include "plan/headline.h"
+
+#include "rubato/plan.h"
+
+#include "base/array.h"
+#include "base/text.h"
+
+#include <math.h>
+#include <string.h>
+
+static double number(const json_t *object, const char *key) {
+    return json_number_value(json_object_get(object, key));
+}
+
+static const char *string(const json_t *object, const char *key) {
+    const char *s = json_string_value(json_object_get(object, key));
+    return s ? s : "";
+}
+
+/* $12.3B, $4.5M, -$0.8B */
+static const char *money(double usd, char buf[32]) {
+    double size = fabs(usd);
+    const char *sign = usd < 0 ? "-" : "";
+    if (size >= 1e9)
+        snprintf(buf, 32, "%s$%.*fB", sign, size < 1e11 ? 1 : 0, size / 1e9);
+    else if (size >= 1e6)
+        snprintf(buf, 32, "%s$%.*fM", sign, size < 1e8 ? 1 : 0, size / 1e6);
+    else
+        snprintf(buf, 32, "%s$%.0fk", sign, size / 1e3);
+    return buf;
+}
+
+static void add(json_t *lines, rub_text *text) {
+    if (!text->failed && text->n)
+        json_array_append_new(lines, json_string(text->data));
+    rub_text_clear(text);
+}
+
+/* MW by action, in the order of first appearance among the sites. */
+static void say_actions(const json_t *sites, json_t *lines) {
+    json_t *mw = json_object(), *names = json_object();
+    size_t i;
+    const json_t *site;
+    json_array_foreach((json_t *)(uintptr_t)sites, i, site) {
+        const char *action;
+        json_t *count;
+        json_object_foreach(json_object_get(site, "actions_now"), action, count) {
+            double part = number(site, "mw") * (double)json_integer_value(count) /
+                          fmax(1.0, number(site, "blocks"));
+            json_object_set_new(mw, action,
+                                json_real(json_number_value(json_object_get(mw, action)) + part));
+            rub_text all = {0};
+            const char *before = json_string_value(json_object_get(names, action));
+            rub_text_add(&all, "%s%s%s", before ? before : "", before ? ", " : "",
+                         string(site, "site"));
+            json_object_set_new(names, action, json_string(all.data ? all.data : ""));
+            rub_text_clear(&all);
+        }
+    }
+    static const char *const told[] = {"cancel", "pause", "defer",   "sublet",  "sign",
+                                       "resume", "wait",  "proceed", "fit out", "refresh"};
+    for (size_t k = 0; k < RUB_LEN(told); k++) {
+        double here = json_number_value(json_object_get(mw, told[k]));
+        rub_text text = {0};
+        if (here > 0)
+            rub_text_add(&text, "%c%s %.0f MW now: %s.", told[k][0] - 'a' + 'A', told[k] + 1, here,
+                         json_string_value(json_object_get(names, told[k])));
+        add(lines, &text);
+    }
+    json_decref(mw);
+    json_decref(names);
+}
+
+/* The quarter with the likeliest shortage and the one with the likeliest surplus. */
+static void say_balance(const json_t *supply, const json_t *quarters, json_t *lines) {
+    static const struct {
+        const char *key, *mw, *what;
+    } side[] = {{"prob_shortage", "short_mw", "short"}, {"prob_surplus", "idle_mw", "in surplus"}};
+    for (size_t k = 0; k < RUB_LEN(side); k++) {
+        double most = 0.0;
+        size_t which = 0, when = 0, m, t;
+        const json_t *column, *value;
+        json_array_foreach((json_t *)(uintptr_t)supply, m, column)
+            json_array_foreach(json_object_get(column, side[k].key), t,
+                               value) if (json_number_value(value) > most + 1e-9) {
+            most = json_number_value(value);
+            which = m;
+            when = t;
+        }
+        const json_t *worst = json_array_get(supply, which);
+        rub_text text = {0};
+        if (most > 0)
+            rub_text_add(&text, "Most likely to be %s: %s %s in %s, in %.0f %% of futures.",
+                         side[k].what, string(worst, "region"), string(worst, "class"),
+                         json_string_value(json_array_get(quarters, when)), 100.0 * most);
+        add(lines, &text);
+    }
+}
+
+static void say_capex(const json_t *capex, json_t *lines) {
+    size_t i;
+    const json_t *year;
+    rub_text text = {0};
+    json_array_foreach((json_t *)(uintptr_t)capex, i, year) {
+        char spend[32], budget[32];
+        if (json_is_null(json_object_get(year, "budget_usd")) || i > 1)
+            continue;
+        double before = number(year, "spent_before_start_usd");
+        rub_text_add(&text, "%s%s capex %s%s of %s", text.n ? "; " : "",
+                     string(year, "fiscal_year"), money(number(year, "mean_usd") + before, spend),
+                     before > 0 ? " (with what was spent before)" : "",
+                     money(number(year, "budget_usd"), budget));
+        if (number(year, "prob_at_budget") > 0.005)
+            rub_text_add(&text, ", at the budget in %.0f %% of futures",
+                         100.0 * number(year, "prob_at_budget"));
+    }
+    if (text.n)
+        rub_text_add(&text, ".");
+    add(lines, &text);
+}
+
+json_t *rub_headline(const json_t *document) {
+    json_t *lines = json_array();
+    const json_t *npv = json_object_get(document, "npv"),
+                 *solve = json_object_get(document, "solve");
+    char a[32], b[32], c[32];
+    say_actions(json_object_get(document, "sites"), lines);
+    say_balance(json_object_get(document, "supply"),
+                json_object_get(json_object_get(document, "study"), "quarters"), lines);
+    say_capex(json_object_get(document, "capex"), lines);
+    rub_text text = {0};
+    rub_text_add(
+        &text,
+        "Net present value %s on average, %s in the worst %.0f %% of futures; no plan can be "
+        "worth more than %.2f %% above this one.",
+        money(number(npv, "mean_usd"), a), money(number(npv, "cvar_usd"), b),
+        100.0 * number(npv, "cvar_alpha"), 100.0 * number(solve, "gap"));
+    add(lines, &text);
+    const json_t *worth = json_object_get(document, "worth");
+    const json_t *vss = json_object_get(worth, "vss"), *evpi = json_object_get(worth, "evpi");
+    if (json_object_get(vss, "value_usd") && json_object_get(evpi, "value_usd")) {
+        rub_text_add(&text,
+                     "Planning for many futures instead of the mean one is worth %s; knowing "
+                     "the future would be worth %s more.",
+                     money(number(vss, "value_usd"), a), money(number(evpi, "value_usd"), c));
+        add(lines, &text);
+    }
+    return lines;
+}
+
+static const json_t *site_named(const json_t *sites, const char *name) {
+    size_t i;
+    const json_t *site;
+    json_array_foreach((json_t *)(uintptr_t)sites, i,
+                       site) if (!strcmp(string(site, "site"), name)) return site;
+    return NULL;
+}
+
+/* "proceed", or "proceed 2, pause 1" when a site's blocks part. */
+static void actions_words(const json_t *site, rub_text *out) {
+    const json_t *now = json_object_get(site, "actions_now");
+    const char *action;
+    json_t *count;
+    bool first = true, several = json_object_size(now) > 1;
+    json_object_foreach((json_t *)(uintptr_t)now, action, count) {
+        rub_text_add(out, "%s%s", first ? "" : ", ", action);
+        if (several)
+            rub_text_add(out, " %d", (int)json_integer_value(count));
+        first = false;
+    }
+}
+
+json_t *rub_plan_compare(const json_t *base, const json_t *other, const char *name) {
+    json_t *changes = json_array(), *lines = json_array();
+    const json_t *sites = json_object_get(base, "sites"), *site;
+    char a[32], b[32];
+    size_t i;
+    json_array_foreach((json_t *)(uintptr_t)sites, i, site) {
+        const char *who = string(site, "site");
+        const json_t *there = site_named(json_object_get(other, "sites"), who);
+        double live = number(site, "prob_ever_live"), live_there = number(there, "prob_ever_live");
+        bool same =
+            json_equal(json_object_get(site, "actions_now"), json_object_get(there, "actions_now"));
+        if (!there || (same && fabs(live - live_there) < 0.1))
+            continue;
+        rub_text from = {0}, to = {0}, text = {0};
+        actions_words(site, &from);
+        actions_words(there, &to);
+        if (same)
+            rub_text_add(
+                &text,
+                "%s: %s now either way, but it is live in %.0f %% of futures instead of %.0f %%.",
+                who, from.data, 100.0 * live_there, 100.0 * live);
+        else
+            rub_text_add(&text, "%s: %s instead of %s now.", who, to.data, from.data);
+        json_array_append_new(changes,
+                              json_pack("{s:s,s:s,s:s,s:f,s:f,s:s}", "site", who, "from",
+                                        from.data ? from.data : "", "to", to.data ? to.data : "",
+                                        "live_from", live, "live_to", live_there, "text",
+                                        text.data ? text.data : ""));
+        rub_text_clear(&from);
+        rub_text_clear(&to);
+        rub_text_clear(&text);
+    }
+    double value = number(json_object_get(base, "npv"), "mean_usd");
+    double value_there = number(json_object_get(other, "npv"), "mean_usd");
+    rub_text text = {0};
+    rub_text_add(
+        &text,
+        "With %s the plan is worth %s instead of %s, and %zu of %zu sites are paced otherwise.",
+        name, money(value_there, a), money(value, b), json_array_size(changes),
+        json_array_size(sites));
+    add(lines, &text);
+    json_array_foreach(changes, i, site) json_array_append(lines, json_object_get(site, "text"));
+    return json_pack("{s:s,s:f,s:f,s:o,s:o,s:O,s:O}", "name", name, "mean_usd", value_there,
+                     "base_mean_usd", value, "changes", changes, "lines", lines, "capex",
+                     json_object_get(other, "capex"), "npv", json_object_get(other, "npv"));
+}

@@ -1,0 +1,251 @@
+/* Worth: the value of the stochastic solution, of perfect information and of each option.
+ *
+ *  VSS:  the plan for the mean future decides today's actions, everything after is planned anew
+ * over the tree; what that loses against the plan (Birge 1982, at the root stage). EVPI: every
+ * future planned as if it were known; what that gains over the plan. An option is switched off and
+ * the study planned again; what that loses.
+ *
+ * Each solve has its own bound, so each worth is an interval; the value given is plan against plan.
+ */
+#include "plan/worth.h"
+
+#include "base/array.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One path as a tree: a column of nodes. */
+static rub_status path_tree(const rub_tree *tree, rub_tree *out, rub_error *err) {
+    size_t n = (size_t)tree->n_quarter, f = (size_t)tree->n_feature;
+    rub_tree path = {.n_node = tree->n_quarter,
+                     .n_quarter = tree->n_quarter,
+                     .n_leaf = 1,
+                     .n_feature = tree->n_feature,
+                     .parent = RUB_NEW(int32_t, n),
+                     .quarter = RUB_NEW(int32_t, n),
+                     .first_child = RUB_NEW(int32_t, n),
+                     .n_child = RUB_NEW(int32_t, n),
+                     .prob = RUB_NEW(double, n),
+                     .feature = RUB_NEW(double, n *f)};
+    if (!path.parent || !path.quarter || !path.first_child || !path.n_child || !path.prob ||
+        !path.feature) {
+        rub_tree_clear(&path);
+        return rub_error_set(err, RUB_NO_MEMORY, "out of memory for a path of %zu quarters", n);
+    }
+    for (int32_t t = 0; t < path.n_quarter; t++) {
+        path.parent[t] = t - 1;
+        path.quarter[t] = t;
+        path.first_child[t] = t + 1;
+        path.n_child[t] = t + 1 < path.n_quarter;
+        path.prob[t] = 1.0;
+    }
+    *out = path;
+    return RUB_OK;
+}
+
+/* The mean future. What is yes or no in a node is what holds in most of the probability. */
+static void fill_mean(const rub_study *study, const rub_tree *tree, rub_tree *path) {
+    rub_features f = rub_features_of(study);
+    size_t nf = (size_t)tree->n_feature;
+    for (int32_t n = 0; n < tree->n_node; n++)
+        for (size_t k = 0; k < nf; k++)
+            path->feature[(size_t)tree->quarter[n] * nf + k] +=
+                tree->prob[n] * tree->feature[(size_t)n * nf + k];
+    for (int32_t t = 0; t < path->n_quarter; t++) {
+        double *known = path->feature + (size_t)t * nf;
+        for (int32_t k = f.available; k < f.available + study->n_generation; k++)
+            known[k] = known[k] >= 0.5;
+        for (int32_t k = f.rofr; k < f.rofr + study->n_partner; k++)
+            known[k] = known[k] >= 0.5;
+        for (int32_t k = f.talks; k < f.talks + study->n_site; k++)
+            known[k] = known[k] >= 0.5;
+    }
+}
+
+static void fill_leaf(const rub_tree *tree, int32_t leaf, rub_tree *path) {
+    size_t nf = (size_t)tree->n_feature;
+    for (int32_t n = leaf; n >= 0; n = tree->parent[n])
+        memcpy(path->feature + (size_t)tree->quarter[n] * nf, tree->feature + (size_t)n * nf,
+               nf * sizeof(double));
+}
+
+/* Plans one path on its own. */
+static rub_status solve_path(const rub_worth_job *job, const rub_tree *path,
+                             const rub_solve_def *def, rub_plan *plan, rub_solve_result *result,
+                             rub_error *err) {
+    rub_problem problem = {0};
+    rub_status status =
+        rub_plan_problem(job->facts->study, path, job->facts->yields, &problem, err);
+    if (status == RUB_OK)
+        status = rub_portfolio_solve(&problem, def, NULL, plan, result, err);
+    rub_problem_clear(&problem);
+    return status;
+}
+
+/* A plan of the tree's shape whose root steps are those of a path's plan; the rest is left out. */
+static rub_status root_of(const rub_plan *from, int32_t n_node, rub_plan *out, rub_error *err) {
+    rub_plan plan = {.n_block = from->n_block, .n_node = n_node};
+    plan.step = RUB_NEW(rub_step, (size_t)from->n_block * (size_t)n_node);
+    if (!plan.step)
+        return rub_error_set(err, RUB_NO_MEMORY, "out of memory for a plan");
+    for (int32_t b = 0; b < from->n_block; b++)
+        plan.step[(size_t)b * (size_t)n_node] = from->step[(size_t)b * (size_t)from->n_node];
+    *out = plan;
+    return RUB_OK;
+}
+
+static json_t *interval(double value, double low, double high) {
+    return json_pack("{s:f,s:f,s:f}", "value_usd", value, "at_least_usd", low, "at_most_usd", high);
+}
+
+rub_status rub_worth_vss(const rub_worth_job *job, json_t **out, rub_error *err) {
+    const rub_facts *facts = job->facts;
+    rub_tree mean = {0};
+    rub_plan mean_plan = {0}, root = {0}, plan = {0};
+    rub_solve_result mean_result = {0}, result = {0};
+    rub_solve_def def = job->solve;
+    rub_status status = path_tree(facts->tree, &mean, err);
+    if (status == RUB_OK) {
+        fill_mean(facts->study, facts->tree, &mean);
+        status = solve_path(job, &mean, &def, &mean_plan, &mean_result, err);
+    }
+    bool usable = status == RUB_OK && mean_plan.step;
+    if (usable)
+        status = root_of(&mean_plan, facts->tree->n_node, &root, err);
+    if (usable && status == RUB_OK) {
+        def.warm = &root;
+        def.keep_root = true;
+        status = rub_portfolio_solve(facts->problem, &def, NULL, &plan, &result, err);
+    }
+    if (status == RUB_OK && usable && result.outcome != RUB_OUTCOME_INFEASIBLE) {
+        double here = facts->solve->value_usd, vss = here - result.value_usd;
+        *out = interval(fmax(vss, 0.0), fmax(0.0, here - result.bound_usd),
+                        fmax(0.0, facts->solve->bound_usd - result.value_usd));
+    } else if (status == RUB_OK)
+        *out = json_pack("{s:s}", "note",
+                         "today's actions of the plan for the mean future have no feasible sequel");
+    rub_tree_clear(&mean);
+    rub_plan_clear(&mean_plan);
+    rub_plan_clear(&root);
+    rub_plan_clear(&plan);
+    rub_solve_result_clear(&mean_result);
+    rub_solve_result_clear(&result);
+    return status;
+}
+
+/* (1 - w) E + w CVaR of values with probabilities, sorted ascending by value. */
+typedef struct outcome {
+    double value, prob;
+} outcome;
+
+static int worst_first(const void *a, const void *b) {
+    double x = ((const outcome *)a)->value, y = ((const outcome *)b)->value;
+    return (x > y) - (x < y);
+}
+
+static double risk_adjusted(outcome *leaf, size_t n, double weight, double alpha) {
+    qsort(leaf, n, sizeof *leaf, worst_first);
+    double mean = 0.0, tail = 0.0, taken = 0.0;
+    for (size_t i = 0; i < n; i++) {
+        double part = fmin(leaf[i].prob, fmax(0.0, alpha - taken));
+        mean += leaf[i].prob * leaf[i].value;
+        tail += part * leaf[i].value;
+        taken += part;
+    }
+    return taken > 0 ? (1.0 - weight) * mean + weight * tail / taken : mean;
+}
+
+rub_status rub_worth_evpi(const rub_worth_job *job, json_t **out, rub_error *err) {
+    const rub_facts *facts = job->facts;
+    const rub_tree *tree = facts->tree;
+    const rub_problem *p = facts->problem;
+    size_t n = (size_t)tree->n_leaf, leaf = 0;
+    outcome *known = RUB_NEW(outcome, n), *bound = RUB_NEW(outcome, n);
+    rub_status status =
+        known && bound ? RUB_OK : rub_error_set(err, RUB_NO_MEMORY, "out of memory");
+    rub_solve_def def = job->solve;
+    def.time_limit_s = job->solve.time_limit_s / (double)n;
+    for (int32_t node = 0; status == RUB_OK && node < tree->n_node; node++) {
+        if (tree->quarter[node] != tree->n_quarter - 1)
+            continue;
+        rub_tree path = {0};
+        rub_plan plan = {0};
+        rub_solve_result result = {0};
+        status = path_tree(tree, &path, err);
+        if (status == RUB_OK) {
+            fill_leaf(tree, node, &path);
+            status = solve_path(job, &path, &def, &plan, &result, err);
+        }
+        known[leaf] = (outcome){result.value_usd, tree->prob[node]};
+        bound[leaf++] = (outcome){result.bound_usd, tree->prob[node]};
+        rub_tree_clear(&path);
+        rub_plan_clear(&plan);
+        rub_solve_result_clear(&result);
+        if (!rub_progress_report(job->progress, "perfect information", (double)leaf, (double)n,
+                                 NULL))
+            status = rub_error_set(err, RUB_INTERRUPTED, "stopped");
+    }
+    if (status == RUB_OK) {
+        double value = risk_adjusted(known, n, p->cvar_weight, p->cvar_alpha);
+        double most = risk_adjusted(bound, n, p->cvar_weight, p->cvar_alpha);
+        *out = interval(fmax(0.0, value - facts->solve->value_usd),
+                        fmax(0.0, value - facts->solve->bound_usd),
+                        fmax(0.0, most - facts->solve->value_usd));
+    }
+    free(known);
+    free(bound);
+    return status;
+}
+
+static const struct {
+    uint32_t flags;
+    const char *name;
+} options[] = {
+    {RUB_ALLOW_PAUSE, "pause"},
+    {RUB_ALLOW_CANCEL, "cancel"},
+    {RUB_ALLOW_DEFER, "defer"},
+    {RUB_ALLOW_SUBLET, "sublet"},
+    {RUB_ALLOW_RENT_IN, "rent in"},
+    {RUB_ALLOW_RENT_OUT, "rent out"},
+    {RUB_ALLOW_REFRESH, "refresh"},
+    {RUB_ALLOW_UPGRADE, "upgrade"},
+    {RUB_ALLOW_SHIP, "serve from another region"},
+    {RUB_ALLOW_WAIT, "wait"},
+    {RUB_ALLOW_PAUSE | RUB_ALLOW_CANCEL | RUB_ALLOW_DEFER | RUB_ALLOW_SUBLET | RUB_ALLOW_WAIT,
+     "all pacing: pause, cancel, defer, sublet, wait"}};
+
+rub_status rub_worth_options(const rub_worth_job *job, json_t **out, rub_error *err) {
+    const rub_facts *facts = job->facts;
+    json_t *rows = json_array();
+    rub_status status = RUB_OK;
+    rub_solve_def def = job->solve;
+    def.time_limit_s = job->solve.time_limit_s / (double)RUB_LEN(options);
+    for (size_t i = 0; status == RUB_OK && i < RUB_LEN(options); i++) {
+        rub_problem without = *facts->problem; /* shares its arrays */
+        rub_plan plan = {0};
+        rub_solve_result result = {0};
+        without.allow &= ~options[i].flags;
+        status = rub_portfolio_solve(&without, &def, NULL, &plan, &result, err);
+        if (status == RUB_OK) {
+            bool none = result.outcome == RUB_OUTCOME_INFEASIBLE;
+            double here = facts->solve->value_usd, most = facts->solve->bound_usd;
+            json_t *row = none ? json_pack("{s:s}", "note", "without it no plan keeps every limit")
+                               : interval(fmax(0.0, here - result.value_usd),
+                                          fmax(0.0, here - result.bound_usd),
+                                          fmax(0.0, most - result.value_usd));
+            json_object_set_new(row, "option", json_string(options[i].name));
+            json_array_append_new(rows, row);
+        }
+        rub_plan_clear(&plan);
+        rub_solve_result_clear(&result);
+        if (status == RUB_OK && !rub_progress_report(job->progress, "value of options",
+                                                     (double)i + 1, (double)RUB_LEN(options), NULL))
+            status = rub_error_set(err, RUB_INTERRUPTED, "stopped");
+    }
+    if (status == RUB_OK)
+        *out = rows;
+    else
+        json_decref(rows);
+    return status;
+}
