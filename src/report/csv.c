@@ -1,0 +1,117 @@
+/* CSV tables of a plan document, one row a line, for spreadsheets. */
+#include "rubato/report.h"
+
+#include "report/parts.h"
+
+#include <string.h>
+
+const char *const rub_report_tables[] = {"sites", "ahead",  "supply",  "capex",
+                                         "npv",   "yields", "sources", NULL};
+
+/* Quotes a cell where it needs it (RFC 4180). */
+static void cell(rub_text *out, const char *s) {
+    if (!strpbrk(s, ",\"\n\r")) {
+        rub_text_add(out, "%s", s);
+        return;
+    }
+    rub_text_add_bytes(out, "\"", 1);
+    for (; *s; s++)
+        rub_text_add_bytes(out, *s == '"' ? "\"\"" : s, *s == '"' ? 2 : 1);
+    rub_text_add_bytes(out, "\"", 1);
+}
+
+/* Rows of an array of flat objects: the named keys in order. */
+static void rows(rub_text *out, const json_t *array, const char *const *keys, size_t n) {
+    for (size_t k = 0; k < n; k++)
+        rub_text_add(out, "%s%s", k ? "," : "", keys[k]);
+    rub_text_add(out, "\n");
+    RUB_PART_EACH(array, i, row) {
+        for (size_t k = 0; k < n; k++) {
+            const json_t *value = json_object_get(row, keys[k]);
+            rub_text_add(out, "%s", k ? "," : "");
+            if (json_is_string(value))
+                cell(out, json_string_value(value));
+            else if (json_is_integer(value))
+                rub_text_add(out, "%lld", (long long)json_integer_value(value));
+            else if (json_is_real(value))
+                rub_text_add(out, "%.10g", json_real_value(value));
+        }
+        rub_text_add(out, "\n");
+    }
+}
+
+#define ROWS(out, array, ...)                                                                      \
+    do {                                                                                           \
+        static const char *const keys[] = {__VA_ARGS__};                                           \
+        rows(out, array, keys, sizeof keys / sizeof keys[0]);                                      \
+    } while (0)
+
+static void sites(rub_text *out, const json_t *document) {
+    ROWS(out, rub_part(document, "sites"), "site", "region", "tenure", "fabric", "stage", "blocks",
+         "mw", "action", "why", "mw_quarter_usd", "own_cash_npv_usd", "prob_ever_live");
+}
+
+/* One row for each site, quarter and action. */
+static void ahead(rub_text *out, const json_t *document) {
+    rub_text_add(out, "site,quarter,action,probability\n");
+    RUB_PART_EACH(rub_part(document, "sites"), i, site)
+    RUB_PART_EACH(rub_part(site, "ahead"), k, quarter) {
+        const char *action;
+        json_t *prob;
+        json_object_foreach(json_object_get(quarter, "probability"), action, prob) {
+            cell(out, rub_part_string(site, "site"));
+            rub_text_add(out, ",%s,%s,%.6g\n", rub_part_string(quarter, "quarter"), action,
+                         json_number_value(prob));
+        }
+    }
+}
+
+/* Columns of arrays by quarter, turned into rows. */
+static void supply(rub_text *out, const json_t *document) {
+    static const char *const keys[] = {
+        "demand_mw",   "demand_p10_mw", "demand_p50_mw", "demand_p90_mw", "live_mw",
+        "live_p10_mw", "live_p90_mw",   "own_mw",        "rented_in_mw",  "rented_out_mw",
+        "short_mw",    "idle_mw",       "prob_shortage", "prob_surplus"};
+    const json_t *quarters = rub_part(rub_part(document, "study"), "quarters");
+    rub_text_add(out, "class,region,quarter");
+    for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++)
+        rub_text_add(out, ",%s", keys[k]);
+    rub_text_add(out, "\n");
+    RUB_PART_EACH(rub_part(document, "supply"), m, column)
+    RUB_PART_EACH(quarters, t, quarter) {
+        const char *name = json_string_value(quarter);
+        rub_text_add(out, "%s,", rub_part_string(column, "class"));
+        cell(out, rub_part_string(column, "region"));
+        rub_text_add(out, ",%s", name ? name : "");
+        for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++)
+            rub_text_add(out, ",%.8g",
+                         json_number_value(json_array_get(json_object_get(column, keys[k]), t)));
+        rub_text_add(out, "\n");
+    }
+}
+
+rub_status rub_report_csv(const json_t *document, const char *table, char **out, rub_error *err) {
+    rub_text text = {0};
+    if (!strcmp(table, "sites"))
+        sites(&text, document);
+    else if (!strcmp(table, "ahead"))
+        ahead(&text, document);
+    else if (!strcmp(table, "supply"))
+        supply(&text, document);
+    else if (!strcmp(table, "capex"))
+        ROWS(&text, rub_part(document, "capex"), "fiscal_year", "budget_usd",
+             "spent_before_start_usd", "long_lived_usd", "short_lived_usd", "mean_usd", "p10_usd",
+             "p90_usd", "most_usd", "prob_at_budget", "worth_of_one_more_usd");
+    else if (!strcmp(table, "npv"))
+        ROWS(&text, rub_part(rub_part(document, "npv"), "futures"), "prob", "npv_usd");
+    else if (!strcmp(table, "yields"))
+        ROWS(&text, rub_part(rub_part(document, "yields"), "by_workload"), "workload", "generation",
+             "tok_per_s_per_mw", "usd_per_mtok", "rate_per_s", "tp", "weights", "kv_cache",
+             "origin");
+    else if (!strcmp(table, "sources"))
+        ROWS(&text, rub_part(rub_part(document, "sources"), "listed"), "key", "status", "source",
+             "date");
+    else
+        return rub_error_set(err, RUB_NOT_FOUND, "no table '%s'", table);
+    return rub_part_finish(&text, out, err);
+}

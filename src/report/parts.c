@@ -1,0 +1,78 @@
+#include "report/parts.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+double rub_part_number(const json_t *object, const char *key) {
+    double x = json_number_value(json_object_get(object, key));
+    return isfinite(x) ? x : 0.0;
+}
+
+const char *rub_part_string(const json_t *object, const char *key) {
+    const char *s = json_string_value(json_object_get(object, key));
+    return s ? s : "";
+}
+
+const json_t *rub_part(const json_t *object, const char *key) {
+    return json_object_get(object, key);
+}
+
+const char *rub_part_money(double usd, char buf[32]) {
+    static const struct {
+        double unit;
+        char letter;
+    } scale[] = {{1e12, 'T'}, {1e9, 'B'}, {1e6, 'M'}, {1e3, 'k'}};
+    double size = fabs(usd);
+    const char *sign = usd < 0 ? "-" : "";
+    for (size_t i = 0; i < sizeof scale / sizeof scale[0]; i++)
+        if (size >= 0.9995 * scale[i].unit) {
+            double x = size / scale[i].unit;
+            snprintf(buf, 32, "%s$%.*f%c", sign, x < 99.95 ? 1 : 0, x, scale[i].letter);
+            return buf;
+        }
+    snprintf(buf, 32, "%s$%.0f", size < 0.5 ? "" : sign, size);
+    return buf;
+}
+
+const char *rub_part_share(double frac, char buf[32]) {
+    snprintf(buf, 32, "%.0f %%", 100.0 * frac);
+    return buf;
+}
+
+void rub_part_actions(const json_t *site, rub_text *out) {
+    json_t *now = json_object_get(site, "actions_now");
+    const char *action;
+    json_t *count;
+    bool first = true, several = json_object_size(now) > 1;
+    json_object_foreach(now, action, count) {
+        rub_text_add(out, "%s%s", first ? "" : ", ", action);
+        if (several)
+            rub_text_add(out, " %lld", (long long)json_integer_value(count));
+        first = false;
+    }
+}
+
+void rub_part_escape(rub_text *out, const char *s) {
+    for (; *s; s++) {
+        const char *entity = *s == '&'   ? "&amp;"
+                             : *s == '<' ? "&lt;"
+                             : *s == '>' ? "&gt;"
+                             : *s == '"' ? "&quot;"
+                                         : NULL;
+        if (entity)
+            rub_text_add_bytes(out, entity, strlen(entity));
+        else
+            rub_text_add_bytes(out, s, 1);
+    }
+}
+
+rub_status rub_part_finish(rub_text *text, char **out, rub_error *err) {
+    rub_text_add_bytes(text, "", 0);
+    if (text->failed) {
+        rub_text_clear(text);
+        return rub_error_set(err, RUB_NO_MEMORY, "out of memory while writing a report");
+    }
+    *out = text->data;
+    return RUB_OK;
+}

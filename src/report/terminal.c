@@ -1,0 +1,212 @@
+/* A plan for a terminal: headline, a table of decisions, supply against demand, money. 100 columns.
+ */
+#include "rubato/report.h"
+
+#include "report/parts.h"
+
+#include <math.h>
+#include <string.h>
+
+#define WIDTH 100
+
+typedef struct screen {
+    rub_text text;
+    bool colour;
+} screen;
+
+static void heading(screen *s, const char *title) {
+    rub_text_add(&s->text, s->colour ? "\n\033[1m%s\033[0m\n" : "\n%s\n", title);
+}
+
+/* Wraps words into the width, continuation lines indented. */
+static void wrapped(screen *s, const char *first, const char *words, int indent) {
+    int column = (int)strlen(first);
+    rub_text_add(&s->text, "%s", first);
+    while (*words) {
+        int n = (int)strcspn(words, " ");
+        if (column + 1 + n > WIDTH && column > indent) {
+            rub_text_add(&s->text, "\n%*s", indent, "");
+            column = indent;
+        } else if (column > (int)strlen(first) || (column > 0 && first[column - 1] != ' ')) {
+            rub_text_add(&s->text, " ");
+            column++;
+        }
+        rub_text_add_bytes(&s->text, words, (size_t)n);
+        column += n;
+        words += n;
+        while (*words == ' ')
+            words++;
+    }
+    rub_text_add(&s->text, "\n");
+}
+
+static void headline(screen *s, const json_t *document) {
+    const json_t *study = rub_part(document, "study");
+    rub_text_add(&s->text, s->colour ? "\033[1m%s\033[0m\n" : "%s\n",
+                 rub_part_string(study, "title"));
+    RUB_PART_EACH(rub_part(study, "what_if"), k, change)
+    rub_text_add(&s->text, "  what if %s\n",
+                 json_string_value(change) ? json_string_value(change) : "");
+    rub_text_add(&s->text, "\n");
+    RUB_PART_EACH(rub_part(document, "headline"), i, line)
+    wrapped(s, "  - ", json_string_value(line) ? json_string_value(line) : "", 4);
+}
+
+static void sites(screen *s, const json_t *document) {
+    heading(s, "Sites: what to do now");
+    rub_text_add(&s->text, "  %-22s %-12s %-9s %6s  %-22s %s\n", "site", "region", "stage", "MW",
+                 "action now", "live in");
+    RUB_PART_EACH(rub_part(document, "sites"), i, site) {
+        rub_text actions = {0};
+        rub_part_actions(site, &actions);
+        rub_text_add(&s->text, "  %-22.22s %-12.12s %-9.9s %6.0f  %-22.40s %3.0f %%\n",
+                     rub_part_string(site, "site"), rub_part_string(site, "region"),
+                     rub_part_string(site, "stage"), rub_part_number(site, "mw"),
+                     actions.data ? actions.data : "",
+                     100.0 * rub_part_number(site, "prob_ever_live"));
+        rub_text_clear(&actions);
+        wrapped(s, "      why: ", rub_part_string(site, "why"), 11);
+        const json_t *runner_up = rub_part(site, "runner_up");
+        if (runner_up)
+            wrapped(s, "      else: ", rub_part_string(runner_up, "text"), 12);
+        RUB_PART_EACH(rub_part(site, "triggers"), k, trigger)
+        wrapped(s, "      trigger: ", rub_part_string(trigger, "text"), 15);
+    }
+}
+
+static double at(const json_t *column, const char *key, size_t t) {
+    return json_number_value(json_array_get(json_object_get(column, key), t));
+}
+
+static void supply(screen *s, const json_t *document) {
+    const json_t *quarters = rub_part(rub_part(document, "study"), "quarters");
+    heading(s, "Supply against demand (MW of IT load, means over futures)");
+    RUB_PART_EACH(rub_part(document, "supply"), m, column) {
+        rub_text_add(&s->text, "  %s, %s\n", rub_part_string(column, "class"),
+                     rub_part_string(column, "region"));
+        rub_text_add(&s->text, "    %-8s %8s %17s %8s %8s %8s %8s %8s %8s\n", "quarter", "demand",
+                     "p10..p90", "live", "own use", "rent in", "short", "P(short)", "P(surpl)");
+        size_t n = json_array_size(quarters), step = n > 12 ? 2 : 1;
+        for (size_t t = 0; t < n; t += step) {
+            const char *name = json_string_value(json_array_get(quarters, t));
+            rub_text_add(
+                &s->text,
+                "    %-8s %8.0f %8.0f..%-7.0f %8.0f %8.0f %8.0f %8.0f %6.0f %% %6.0f %%\n",
+                name ? name : "", at(column, "demand_mw", t), at(column, "demand_p10_mw", t),
+                at(column, "demand_p90_mw", t), at(column, "live_mw", t), at(column, "own_mw", t),
+                at(column, "rented_in_mw", t), at(column, "short_mw", t),
+                100.0 * at(column, "prob_shortage", t), 100.0 * at(column, "prob_surplus", t));
+        }
+    }
+}
+
+static void capex(screen *s, const json_t *document) {
+    heading(s, "Capex by fiscal year, from the study's start");
+    rub_text_add(&s->text, "  %-7s %10s %10s %11s %10s %10s %10s  %s\n", "year", "budget", "before",
+                 "long-lived", "short-l.", "total", "p90", "at budget");
+    RUB_PART_EACH(rub_part(document, "capex"), i, year) {
+        char b[32], p[32], l[32], t[32], m[32], h[32];
+        bool none = !json_is_number(rub_part(year, "budget_usd"));
+        rub_text_add(&s->text, "  %-7s %10s %10s %11s %10s %10s %10s  %5.0f %%\n",
+                     rub_part_string(year, "fiscal_year"),
+                     none ? "none" : rub_part_money(rub_part_number(year, "budget_usd"), b),
+                     rub_part_money(rub_part_number(year, "spent_before_start_usd"), p),
+                     rub_part_money(rub_part_number(year, "long_lived_usd"), l),
+                     rub_part_money(rub_part_number(year, "short_lived_usd"), t),
+                     rub_part_money(rub_part_number(year, "mean_usd"), m),
+                     rub_part_money(rub_part_number(year, "p90_usd"), h),
+                     100.0 * rub_part_number(year, "prob_at_budget"));
+    }
+}
+
+static void npv(screen *s, const json_t *document) {
+    const json_t *n = rub_part(document, "npv");
+    char a[32], b[32], c[32], d[32], e[32];
+    heading(s, "Net present value over futures");
+    rub_text_add(&s->text, "  mean %s   p5 %s   p50 %s   p95 %s   mean of the worst %.0f %%: %s\n",
+                 rub_part_money(rub_part_number(n, "mean_usd"), a),
+                 rub_part_money(rub_part_number(n, "p05_usd"), b),
+                 rub_part_money(rub_part_number(n, "p50_usd"), c),
+                 rub_part_money(rub_part_number(n, "p95_usd"), d),
+                 100.0 * rub_part_number(n, "cvar_alpha"),
+                 rub_part_money(rub_part_number(n, "cvar_usd"), e));
+}
+
+static void worth_line(screen *s, const char *name, const json_t *value) {
+    char a[32], b[32], c[32];
+    if (!json_is_number(rub_part(value, "value_usd"))) {
+        rub_text_add(&s->text, "  %-42s %s\n", name, rub_part_string(value, "note"));
+        return;
+    }
+    rub_text_add(&s->text, "  %-42s %9s   (proven: %s to %s)\n", name,
+                 rub_part_money(rub_part_number(value, "value_usd"), a),
+                 rub_part_money(rub_part_number(value, "at_least_usd"), b),
+                 rub_part_money(rub_part_number(value, "at_most_usd"), c));
+}
+
+static void worth(screen *s, const json_t *document) {
+    const json_t *w = rub_part(document, "worth");
+    if (!w)
+        return;
+    heading(s, "Value of flexibility and of knowing more");
+    if (rub_part(w, "vss"))
+        worth_line(s, "many futures instead of the mean (VSS)", rub_part(w, "vss"));
+    if (rub_part(w, "evpi"))
+        worth_line(s, "perfect information (EVPI)", rub_part(w, "evpi"));
+    RUB_PART_EACH(rub_part(w, "options"), i, option) {
+        char name[96];
+        snprintf(name, sizeof name, "option to %s", rub_part_string(option, "option"));
+        if (!strncmp(rub_part_string(option, "option"), "all ", 4))
+            snprintf(name, sizeof name, "%s", rub_part_string(option, "option"));
+        worth_line(s, name, option);
+    }
+}
+
+static void comparisons(screen *s, const json_t *document) {
+    RUB_PART_EACH(rub_part(document, "comparisons"), i, comparison) {
+        rub_text title = {0};
+        rub_text_add(&title, "What if %s", rub_part_string(comparison, "name"));
+        heading(s, title.data ? title.data : "What if");
+        rub_text_clear(&title);
+        RUB_PART_EACH(rub_part(comparison, "lines"), k, line)
+        wrapped(s, "  - ", json_string_value(line) ? json_string_value(line) : "", 4);
+    }
+}
+
+static void proof(screen *s, const json_t *document) {
+    const json_t *v = rub_part(document, "solve");
+    char a[32], b[32];
+    heading(s, "How sure");
+    rub_text_add(
+        &s->text,
+        "  plan %s, no plan can exceed %s: gap %.2f %%, %s, %.1f s, %.0f blocks, %.0f nodes, "
+        "%.0f leaves\n",
+        rub_part_money(rub_part_number(v, "value_usd"), a),
+        rub_part_money(rub_part_number(v, "bound_usd"), b), 100.0 * rub_part_number(v, "gap"),
+        rub_part_string(v, "method"), rub_part_number(v, "seconds"), rub_part_number(v, "blocks"),
+        rub_part_number(v, "nodes"), rub_part_number(v, "leaves"));
+    rub_text_add(
+        &s->text,
+        "  tree: a path differs from its node by %.0f %% on average; worst error of a mean "
+        "%.2g %%; of a talks' probability %.0f points\n",
+        100.0 * rub_part_number(v, "tree_distance"), 100.0 * rub_part_number(v, "tree_mean_error"),
+        100.0 * rub_part_number(v, "tree_talks_error"));
+}
+
+rub_status rub_report_terminal(const json_t *document, bool colour, char **out, rub_error *err) {
+    screen s = {.colour = colour};
+    headline(&s, document);
+    if (rub_part(document, "infeasible")) {
+        heading(&s, "No plan keeps every limit");
+        wrapped(&s, "  ", rub_part_string(document, "infeasible"), 2);
+        return rub_part_finish(&s.text, out, err);
+    }
+    sites(&s, document);
+    supply(&s, document);
+    capex(&s, document);
+    npv(&s, document);
+    worth(&s, document);
+    comparisons(&s, document);
+    proof(&s, document);
+    return rub_part_finish(&s.text, out, err);
+}
