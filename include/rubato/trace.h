@@ -7,6 +7,9 @@
 
 #include "rubato/base.h"
 
+#define RUB_TRACE_MAX_TOK 16777216 /* tokens in one prompt or answer; more is taken for an error   \
+                                    */
+
 /* Requests in arrival order. Times count from the first request (arrival_s[0] == 0). */
 typedef struct rub_trace {
     size_t n_req;
@@ -18,5 +21,118 @@ typedef struct rub_trace {
 /* Allocates columns of n_req. Errors: RUB_NO_MEMORY. */
 rub_status rub_trace_init(rub_trace *trace, size_t n_req, rub_error *err);
 void rub_trace_clear(rub_trace *trace);
+
+/* ---- reading ------------------------------------------------------------------------------- */
+
+typedef enum rub_trace_format {
+    RUB_TRACE_AZURE,    /* TIMESTAMP,ContextTokens,GeneratedTokens; TIMESTAMP is a date and time */
+    RUB_TRACE_BURSTGPT, /* Timestamp,Model,Request tokens,Response tokens,... ; seconds */
+    RUB_TRACE_VIDUR,    /* arrived_at,num_prefill_tokens,num_decode_tokens; seconds */
+    RUB_TRACE_RUBATO,   /* arrival_s,input_tok,output_tok; seconds */
+    RUB_TRACE_MOONCAKE, /* JSON lines: timestamp [ms], input_length, output_length */
+    RUB_TRACE_MAPPED,   /* columns named by the caller */
+} rub_trace_format;
+
+const char *rub_trace_format_text(rub_trace_format format);
+
+typedef struct rub_trace_read_def {
+    /* "arrival=NAME,input=NAME,output=NAME[,unit=s|ms|us|ns]" for a CSV of another shape, or NULL.
+     * A date and time is recognised by itself. */
+    const char *columns;
+    double time_scale; /* arrival times are multiplied by it; 1 = as they are */
+    bool skip_bad;     /* leave broken rows out and count them, instead of failing at the first */
+} rub_trace_read_def;
+
+rub_trace_read_def rub_trace_read_default(void);
+
+#define RUB_TRACE_MAX_ISSUE 12
+
+/* What was noticed while reading. The first issues are kept with their lines. */
+typedef struct rub_trace_report {
+    rub_trace_format format;
+    size_t n_row;          /* data rows in the file */
+    size_t n_bad;          /* broken rows left out (skip_bad) */
+    size_t n_empty;        /* rows of zero input or output tokens (failed requests), left out */
+    size_t n_out_of_order; /* rows that arrived before the row above; sorted, ties in file order */
+    size_t n_issue;        /* kept in issue */
+    struct {
+        int64_t line;
+        char text[96];
+    } issue[RUB_TRACE_MAX_ISSUE];
+    size_t n_bytes; /* read, after decompression */
+    uint64_t hash;  /* FNV-1a 64 of those bytes when asked for, else 0 */
+} rub_trace_report;
+
+/* Reads a trace; format by its first line; .gz directly. Times count from the earliest arrival;
+ * dates are rounded to 1e-6 s. A broken row is RUB_PARSE or RUB_INVALID with file, line and column.
+ * report may be NULL. Cost: one pass, about 1 ns a byte. Clear with rub_trace_clear. */
+rub_status rub_trace_read(const char *path, const rub_trace_read_def *def, rub_trace *out,
+                          rub_trace_report *report, rub_error *err);
+
+/* The same from memory; name is used in messages. */
+rub_status rub_trace_read_memory(const char *name, const char *bytes, size_t n,
+                                 const rub_trace_read_def *def, rub_trace *out,
+                                 rub_trace_report *report, rub_error *err);
+
+/* ---- statistics ---------------------------------------------------------------------------- */
+
+typedef struct rub_trace_quantiles {
+    double p50, p90, p99, max, mean;
+} rub_trace_quantiles;
+
+#define RUB_TRACE_N_BIN 60
+
+typedef struct rub_trace_stats {
+    size_t n_req;
+    double span_s, rate_per_s; /* rate = (n_req - 1) / span */
+    double input_tok_per_s, output_tok_per_s;
+    rub_trace_quantiles input, output;                    /* tokens */
+    double arrival_cv;                                    /* of the times between arrivals */
+    double dispersion_1s, dispersion_10s, dispersion_60s; /* variance / mean of counts in windows */
+    double peak_to_mean; /* largest of the bins below over their mean */
+    double bin_s;
+    double rate_bin[RUB_TRACE_N_BIN];       /* requests/s over time */
+    size_t input_log2[26], output_log2[26]; /* requests with 2^k <= tokens < 2^(k+1) */
+} rub_trace_stats;
+
+rub_status rub_trace_stats_of(const rub_trace *trace, rub_trace_stats *out, rub_error *err);
+
+/* ---- making -------------------------------------------------------------------------------- */
+
+typedef enum rub_arrivals {
+    RUB_ARRIVALS_POISSON,
+    RUB_ARRIVALS_GAMMA,
+    RUB_ARRIVALS_DIURNAL
+} rub_arrivals;
+
+/* A mixture of lognormals, cut to [1, max_tok]: with probability weight[k], exp(N(mu, sigma)). */
+typedef struct rub_lengths {
+    int32_t n;
+    double weight[4], mu[4], sigma[4];
+    int32_t max_tok;
+} rub_lengths;
+
+typedef struct rub_trace_make_def {
+    rub_arrivals arrivals;
+    double cv;           /* gamma: coefficient of variation of the times between arrivals */
+    double diurnal_frac; /* diurnal: rate * (1 + frac * sin(2 pi t / day)) */
+    double day_s;        /* length of its day [s] */
+    double rate_per_s;
+    size_t n_req;      /* stop after so many; 0: by duration */
+    double duration_s; /* stop after so long; 0: by n_req */
+    rub_lengths input, output;
+    const rub_trace *empirical; /* lengths drawn together from this trace's rows, or NULL */
+    uint64_t seed;
+} rub_trace_make_def;
+
+rub_trace_make_def rub_trace_make_default(void);
+
+/* A preset ("azure-conv", "azure-code") fitted to a public trace. Errors: RUB_NOT_FOUND. */
+rub_status rub_trace_preset(const char *name, rub_trace_make_def *out, rub_error *err);
+extern const char *const rub_trace_presets[];        /* names, NULL-terminated */
+const char *rub_trace_preset_note(const char *name); /* source and the fit's error; NULL: unknown */
+
+/* Generates a trace; the same definition gives the same bytes. */
+rub_status rub_trace_make(const rub_trace_make_def *def, rub_trace *out, rub_error *err);
 
 #endif

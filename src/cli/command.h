@@ -6,6 +6,8 @@
 
 #include "rubato/base.h"
 
+#include <jansson.h>
+#include <stddef.h>
 #include <stdio.h>
 
 typedef enum rub_option_kind {
@@ -46,6 +48,12 @@ struct rub_command {
     /* Returns the exit status: 0 done, 1 negative outcome, 2 bad input. */
     int (*run)(const rub_command *self, const void *settings, int n_args, char **args);
 };
+
+/* Parses argv (without the command's words) by the table and runs it; returns the exit status. */
+int rub_command_run(const rub_command *command, int argc, char **argv);
+
+/* Prints a document (its reference is taken) on standard output; returns the exit status. */
+int rub_command_print_json(json_t *document);
 
 /* Prints "rubato: file:line:column: message" to stderr; returns the exit status (2, or 1 for an
  * interruption or a solver failure). */

@@ -1,6 +1,100 @@
-#include "cli/command.h"
+/* rubato: finds the command and runs it. */
+#include "cli/commands.h"
+#include "cli/help.h"
 
-int main(void) {
-    printf("rubato %s\n", rub_version());
+#include "base/array.h"
+#include "base/text.h"
+
+#include <locale.h>
+#include <signal.h>
+#include <string.h>
+
+static const rub_command *const commands[] = {
+#define X(name) &rub_cmd_##name,
+    RUB_COMMAND_LIST(X)
+#undef X
+        NULL};
+
+/* The command whose words begin argv; *n_words is how many it takes. */
+static const rub_command *find(int argc, char **argv, int *n_words) {
+    char two[64];
+    for (int words = 2; words >= 1; words--) {
+        if (argc < words)
+            continue;
+        snprintf(two, sizeof two, "%.30s%s%.30s", argv[0], words == 2 ? " " : "",
+                 words == 2 ? argv[1] : "");
+        for (int i = 0; commands[i]; i++)
+            if (!strcmp(commands[i]->name, two)) {
+                *n_words = words;
+                return commands[i];
+            }
+    }
+    return NULL;
+}
+
+static int unknown(int argc, char **argv) {
+    const char *names[RUB_LEN(commands)];
+    size_t n = 0;
+    char given[80];
+    for (int i = 0; commands[i]; i++) {
+        size_t first = strcspn(commands[i]->name, " ");
+        if (strlen(argv[0]) == first && !strncmp(commands[i]->name, argv[0], first)) {
+            fprintf(stderr, "rubato: %s takes a second word:", argv[0]);
+            for (int k = i; commands[k] && !strncmp(commands[k]->name, argv[0], first); k++)
+                fprintf(stderr, " '%s'", commands[k]->name);
+            fprintf(stderr, "\n");
+            return 2;
+        }
+        names[n++] = commands[i]->name;
+    }
+    snprintf(given, sizeof given, "%.30s%s%.30s", argv[0], argc > 1 ? " " : "",
+             argc > 1 ? argv[1] : "");
+    const char *near = rub_text_nearest(argv[0], names, n);
+    near = near ? near : rub_text_nearest(given, names, n);
+    fprintf(stderr, "rubato: unknown command '%.60s'%s%s%s (see rubato --help)\n", argv[0],
+            near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return 2;
+}
+
+/* --man and --markdown print a command's page; the build and docs/commands are made with them. */
+static int page(int argc, char **argv, void (*write)(FILE *, const rub_command *)) {
+    int n_words;
+    const rub_command *command = argc > 0 ? find(argc, argv, &n_words) : NULL;
+    for (int i = 0; !argc && commands[i]; i++)
+        printf("%s\n", commands[i]->name);
+    if (argc && !command)
+        return unknown(argc, argv);
+    if (command)
+        write(stdout, command);
     return 0;
+}
+
+static int dispatch(int argc, char **argv) {
+    int n_words;
+    if (argc < 1 || !strcmp(argv[0], "--help") || !strcmp(argv[0], "-h")) {
+        rub_help_all(argc < 1 ? stderr : stdout, commands);
+        return argc < 1 ? 2 : 0;
+    }
+    if (!strcmp(argv[0], "--version"))
+        return printf("rubato %s\n", rub_version()) < 0 ? 2 : 0;
+    if (!strcmp(argv[0], "--man"))
+        return page(argc - 1, argv + 1, rub_help_man);
+    if (!strcmp(argv[0], "--markdown"))
+        return page(argc - 1, argv + 1, rub_help_markdown);
+    if (!strcmp(argv[0], "help"))
+        return argc > 1 ? page(argc - 1, argv + 1, rub_help_command)
+                        : (rub_help_all(stdout, commands), 0);
+    const rub_command *command = find(argc, argv, &n_words);
+    return command ? rub_command_run(command, argc - n_words, argv + n_words) : unknown(argc, argv);
+}
+
+int main(int argc, char **argv) {
+    setlocale(LC_CTYPE, "");
+    signal(SIGPIPE, SIG_IGN);
+    int rc = dispatch(argc - 1, argv + 1);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "rubato: cannot write to standard output\n");
+        rc = rc ? rc : 2;
+    }
+    return rc;
 }

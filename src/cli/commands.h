@@ -1,0 +1,15 @@
+/* The commands, in the order of the help. */
+#ifndef RUB_CLI_COMMANDS_H
+#define RUB_CLI_COMMANDS_H
+
+#include "cli/command.h"
+
+#define RUB_COMMAND_LIST(X)                                                                        \
+    X(trace_info)                                                                                  \
+    X(trace_make)
+
+#define X(name) extern const rub_command rub_cmd_##name;
+RUB_COMMAND_LIST(X)
+#undef X
+
+#endif
