@@ -7,6 +7,7 @@
 #define RUBATO_PERF_H
 
 #include "rubato/base.h"
+#include "rubato/catalog.h"
 
 /* Aggregates of one iteration's batch. */
 typedef struct rub_batch {
@@ -51,5 +52,122 @@ static inline double rub_perf_duration(const rub_perf *perf, const rub_batch *ba
     }
     return rub_perf_tables_duration(perf->tables, batch);
 }
+
+/* ---- deployments ----------------------------------------------------------------------------- */
+
+/* One replica: a model on tp * pp accelerators with the engine's limits. Borrows model and accel.
+ * Start from rub_deployment_default. */
+typedef struct rub_deployment {
+    const rub_model *model;
+    const rub_accelerator *accel;
+    int32_t tp; /* tensor parallel: accelerators that share every layer */
+    int32_t pp; /* pipeline stages: 1 for now */
+    int32_t ep; /* of the tp accelerators, over how many whole experts are spread (divides tp) */
+    rub_precision weights;     /* AUTO: as the model is published, if the accelerator can hold it */
+    rub_precision activations; /* AUTO: fp8 with fp8 weights where there is fp8, else bf16 */
+    rub_precision kv_cache;    /* AUTO: bf16 */
+    double gpu_memory_utilization; /* share of memory that the engine may use, as in vLLM */
+    int32_t block_size_tok;
+    int64_t max_batch_tok; /* tokens in the largest iteration */
+    int32_t max_seqs;      /* requests in the largest iteration */
+} rub_deployment;
+
+/* tp, pp, ep 1; precisions AUTO; vLLM's defaults elsewhere (docs/perf.md). */
+rub_deployment rub_deployment_default(const rub_model *model, const rub_accelerator *accel);
+
+/* Replaces AUTO by what follows from model and accelerator, and checks layout and limits. Errors:
+ * RUB_INVALID (tp does not divide, out of range), RUB_UNSUPPORTED (precision, pp > 1). The other
+ * functions here call it themselves. */
+rub_status rub_deployment_resolve(const rub_deployment *deployment, rub_deployment *out,
+                                  rub_error *err);
+
+/* ---- durations from a deployment (roofline; docs/perf.md) --------------------------------------
+ */
+
+/* Compiles a deployment into piecewise-linear tables that agree with rub_perf_operators to 0.1 %.
+ * Whether it fits in memory is rub_memory_plan's matter. Errors: as rub_deployment_resolve,
+ * RUB_NO_MEMORY. Cost: about a millisecond. Clear with rub_perf_clear. */
+rub_status rub_perf_compile(const rub_deployment *deployment, rub_perf *out, rub_error *err);
+void rub_perf_clear(rub_perf *perf);
+
+/* Where an iteration's time goes [s]; total_s is their sum. */
+typedef struct rub_perf_split {
+    double gemm_s;      /* projections, dense FFN, shared experts */
+    double attention_s; /* prefill and decode attention, KV writes, linear attention's scan */
+    double moe_s;       /* routed experts, router */
+    double collective_s;
+    double head_s;   /* embedding, final norm, logits, sampling */
+    double small_s;  /* norms, rope, residuals, activations */
+    double engine_s; /* scheduler, launch, per-request bookkeeping */
+    double total_s;
+} rub_perf_split;
+
+/* The operator-by-operator sum for one batch: the oracle of the compiled form. Errors: as
+ * rub_deployment_resolve. Cost: tens of microseconds. */
+rub_status rub_perf_operators(const rub_deployment *deployment, const rub_batch *batch,
+                              rub_perf_split *out, rub_error *err);
+
+/* ---- memory ------------------------------------------------------------------------------------
+ */
+
+/* What one accelerator of the replica holds [bytes], and what remains for requests. */
+typedef struct rub_memory {
+    bool fits; /* weights, activations and reserve leave room for one KV block or more */
+    double capacity_bytes; /* usable by an engine */
+    double budget_bytes;   /* gpu_memory_utilization * capacity */
+    double weights_bytes;
+    double activation_bytes; /* peak of the largest iteration */
+    double reserve_bytes;    /* CUDA graphs, communicators, allocator slack */
+    double state_bytes;      /* linear attention's state for max_seqs requests */
+    double kv_bytes;         /* left for the KV cache; 0 when nothing is left */
+    double missing_bytes; /* how much is missing for one request of 2,048 tokens; 0 when it fits */
+    double kv_bytes_per_tok;       /* each further token costs, on this accelerator */
+    double kv_fixed_bytes_per_seq; /* a request's sliding-window layers when the window is full */
+    int64_t kv_blocks;             /* blocks of block_size_tok (every layer at full context) */
+    int64_t kv_tokens;
+    int64_t max_context_tok; /* longest single request that fits, at most the model's context */
+    int64_t max_batch_4k;    /* requests of 4,096 tokens that fit at once */
+    char text[400];          /* one or two sentences: what fits or is missing, and what would fit */
+} rub_memory;
+
+/* Errors: as rub_deployment_resolve. That it does not fit is an outcome (out->fits, out->text). */
+rub_status rub_memory_plan(const rub_deployment *deployment, rub_memory *out, rub_error *err);
+
+/* ---- power and money ---------------------------------------------------------------------------
+ */
+
+/* IT power of one replica [W], server and network overhead included, cooling (PUE) not. */
+typedef struct rub_power {
+    double idle_w, peak_w;
+    double planned_w; /* all-in watts that a planner must provide for it */
+} rub_power;
+
+rub_power rub_power_of(const rub_deployment *deployment);
+
+/* Mean power at a busy share (0..1, clamped) [W]: idle + (peak - idle) * busy^0.75 (docs/perf.md).
+ */
+double rub_power_at(const rub_power *power, double busy_frac);
+
+/* Energy of a token [J] for a replica that is busy_frac busy while giving tok_per_s. */
+double rub_joules_per_tok(const rub_power *power, double busy_frac, double tok_per_s);
+
+/* USD per hour of one replica at the catalog's default price; 0 when no price is known. */
+double rub_cost_per_h(const rub_deployment *deployment);
+
+/* Ownership instead of rental. */
+typedef struct rub_ownership {
+    double capex_usd;     /* per accelerator, servers and network */
+    double life_years;    /* straight line */
+    double residual_frac; /* of capex at the end of life */
+    double rate_per_year; /* cost of capital on the mean capital bound */
+    double power_usd_per_mwh, pue;
+    double space_usd_per_kw_month; /* data centre rent per kW of IT load */
+    double opex_frac_per_year;     /* staff, spares, insurance as a share of capex */
+} rub_ownership;
+
+rub_ownership rub_ownership_default(const rub_accelerator *accel);
+
+/* USD per accelerator-hour of wall time. */
+double rub_ownership_usd_per_h(const rub_ownership *ownership, const rub_accelerator *accel);
 
 #endif
