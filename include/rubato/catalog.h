@@ -1,8 +1,8 @@
 /* Catalog: accelerators, prices and models, each figure with its source and date; and the reader
  * of Hugging Face config.json files.
  *
- * The catalog is compiled into the library from the YAML files in data/: no data folder at run time. Entries
- * are read by rub_catalog_load and then borrowed by everything above. */
+ * The catalog is compiled into the library from the YAML files in data/: no data folder at run
+ * time. Entries are read by rub_catalog_load and then borrowed by everything above. */
 #ifndef RUBATO_CATALOG_H
 #define RUBATO_CATALOG_H
 
@@ -163,8 +163,16 @@ rub_layer_params rub_layer_params_of(const rub_model *model, const rub_layer_gro
 rub_model_counts rub_model_count(const rub_model *model);
 
 /* Values (not bytes) that one token adds to the KV cache of one layer: GQA kv_heads * (head_dim +
- * v_head_dim), MLA kv_lora + qk_rope, plus the sparse indexer's keys; LINEAR 0. */
+ * v_head_dim), MLA kv_lora + qk_rope, LINEAR 0. */
 double rub_attention_kv_values(const rub_attention *attention);
+
+/* Bytes that a sparse indexer keeps beside them for one token and layer: fp8 keys and one 32-bit
+ * scale (as vLLM keeps DeepSeek-V3.2's); 0 without an indexer. */
+double rub_attention_index_bytes(const rub_attention *attention);
+
+/* Bytes of state of one request in one layer of linear attention: 32-bit state, 16-bit convolution
+ * tail; 0 for other kinds. */
+double rub_attention_state_bytes(const rub_attention *attention);
 
 /* Reads a config.json. name appears in errors and becomes the model's name. Nested text_config is
  * read for multimodal models. Errors: RUB_PARSE (JSON), RUB_INVALID (missing, absurd or
