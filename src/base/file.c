@@ -151,39 +151,55 @@ uint64_t rub_hash_bytes(const void *bytes, size_t n) {
     return h;
 }
 
-rub_status rub_file_write(const char *path, const void *bytes, size_t n, rub_error *err) {
+rub_status rub_file_writer_open(rub_file_writer *writer, const char *path, rub_error *err) {
+    struct stat st;
     size_t size = strlen(path) + 32;
-    char *tmp = malloc(size);
-    if (!tmp)
+    bool direct = stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+    rub_file_writer w = {.path = strdup(path), .tmp = direct ? NULL : malloc(size)};
+    if (!w.path || (!direct && !w.tmp)) {
+        free(w.path);
+        free(w.tmp);
         return rub_error_at(err, RUB_NO_MEMORY, path, 0, 0, "out of memory");
-    snprintf(tmp, size, "%s.tmp.%ld", path, (long)getpid());
-    int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    rub_status status = RUB_OK;
-    if (fd < 0) {
-        status = fail_io(err, path, "create");
-        free(tmp);
+    }
+    if (w.tmp)
+        snprintf(w.tmp, size, "%s.tmp.%ld", path, (long)getpid());
+    w.stream = fopen(w.tmp ? w.tmp : w.path, "we");
+    if (!w.stream) {
+        rub_status status = fail_io(err, path, "create");
+        free(w.path);
+        free(w.tmp);
         return status;
     }
-    const char *p = bytes;
-    size_t left = n;
-    while (left > 0 && status == RUB_OK) {
-        ssize_t put = write(fd, p, left);
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put < 0)
-            status = fail_io(err, path, "write");
-        else {
-            p += put;
-            left -= (size_t)put;
-        }
-    }
-    if (status == RUB_OK && fsync(fd) != 0 && errno != EINVAL)
-        status = fail_io(err, path, "flush");
-    close(fd);
-    if (status == RUB_OK && rename(tmp, path) != 0)
-        status = fail_io(err, path, "rename into place");
-    if (status != RUB_OK)
-        unlink(tmp);
-    free(tmp);
+    setvbuf(w.stream, NULL, _IOFBF, 1 << 18);
+    *writer = w;
+    return RUB_OK;
+}
+
+void rub_file_writer_put(rub_file_writer *writer, const void *bytes, size_t n) {
+    if (!writer->failed && fwrite(bytes, 1, n, writer->stream) != n)
+        writer->failed = true;
+}
+
+rub_status rub_file_writer_close(rub_file_writer *w, rub_error *err) {
+    rub_status status = RUB_OK;
+    if (fflush(w->stream) != 0 || (w->tmp && fsync(fileno(w->stream)) != 0) || w->failed)
+        status = fail_io(err, w->path, "write");
+    if (fclose(w->stream) != 0 && status == RUB_OK)
+        status = fail_io(err, w->path, "write");
+    if (status == RUB_OK && w->tmp && rename(w->tmp, w->path) != 0)
+        status = fail_io(err, w->path, "rename into place");
+    if (status != RUB_OK && w->tmp)
+        unlink(w->tmp);
+    free(w->path);
+    free(w->tmp);
     return status;
+}
+
+rub_status rub_file_write(const char *path, const void *bytes, size_t n, rub_error *err) {
+    rub_file_writer writer;
+    rub_status status = rub_file_writer_open(&writer, path, err);
+    if (status != RUB_OK)
+        return status;
+    rub_file_writer_put(&writer, bytes, n);
+    return rub_file_writer_close(&writer, err);
 }

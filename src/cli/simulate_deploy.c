@@ -1,0 +1,60 @@
+/* Model and accelerator of rubato simulate: names to a deployment, durations and KV blocks. */
+#include "cli/simulate.h"
+
+#include <stdlib.h>
+
+static rub_status precisions(const simulate_settings *s, rub_deployment *d, rub_error *err) {
+    if (s->weights) {
+        rub_status status = rub_precision_parse(s->weights, &d->weights, err);
+        if (status != RUB_OK)
+            return status;
+    }
+    return s->kv_dtype ? rub_precision_parse(s->kv_dtype, &d->kv_cache, err) : RUB_OK;
+}
+
+static rub_status place(const simulate_settings *s, simulation *sim, rub_error *err) {
+    rub_deployment d = rub_deployment_default(sim->model, sim->accel);
+    d.tp = (int32_t)s->tp;
+    d.block_size_tok = (int32_t)s->block_size;
+    d.max_batch_tok = s->policy == RUB_POLICY_SARATHI ? s->chunk : sim->def.max_batch_tok;
+    d.max_seqs = (int32_t)s->max_seqs;
+    if (s->memory_utilization > 0)
+        d.gpu_memory_utilization = s->memory_utilization;
+    rub_status status = precisions(s, &d, err);
+    if (status == RUB_OK)
+        status = rub_deployment_resolve(&d, &sim->deployment, err);
+    if (status == RUB_OK)
+        status = rub_memory_plan(&sim->deployment, &sim->memory, err);
+    if (status != RUB_OK)
+        return status;
+    if (!sim->memory.fits)
+        return rub_error_set(err, RUB_INVALID, "%s", sim->memory.text);
+    if (sim->def.kv_blocks == 0)
+        sim->def.kv_blocks = sim->memory.kv_blocks;
+    return rub_perf_compile(&sim->deployment, &sim->perf, err);
+}
+
+rub_status rub_simulation_deploy(const simulate_settings *s, simulation *sim, rub_error *err) {
+    if (!s->accelerator)
+        return rub_error_set(err, RUB_INVALID,
+                             "--accelerator is absent, expected one of 'rubato catalog'");
+    rub_status status = rub_catalog_load(&sim->catalog, err);
+    sim->model = calloc(1, sizeof *sim->model);
+    if (status == RUB_OK && !sim->model)
+        status = rub_error_set(err, RUB_NO_MEMORY, "out of memory");
+    if (status == RUB_OK)
+        status = rub_catalog_model_find(sim->catalog, s->model, sim->model, err);
+    if (status == RUB_OK)
+        status = rub_catalog_accelerator(sim->catalog, s->accelerator, &sim->accel, err);
+    if (status == RUB_OK)
+        status = place(s, sim, err);
+    sim->deployed = status == RUB_OK;
+    return status;
+}
+
+void rub_simulation_undeploy(simulation *sim) {
+    if (sim->deployed)
+        rub_perf_clear(&sim->perf);
+    free(sim->model);
+    rub_catalog_free(sim->catalog);
+}

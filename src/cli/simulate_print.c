@@ -1,0 +1,278 @@
+/* What rubato simulate prints and writes. */
+#include "cli/simulate.h"
+
+#include "base/file.h"
+#include "base/text.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const policy_name[] = {"vllm", "sarathi", "vllm-v0"};
+static const char *const router_name[] = {"round-robin", "least-waiting", "least-outstanding",
+                                          "random"};
+
+/* ---- per-request CSV ------------------------------------------------------------------------ */
+
+static char *put_int(char *p, int64_t x) {
+    char digit[24];
+    int n = 0;
+    if (x < 0) {
+        *p++ = '-';
+        x = -x;
+    }
+    do
+        digit[n++] = (char)('0' + x % 10);
+    while (x /= 10);
+    while (n > 0)
+        *p++ = digit[--n];
+    return p;
+}
+
+/* Seconds with nine decimals; nothing for what never happened. */
+static char *put_seconds(char *p, double s) {
+    if (isnan(s))
+        return p;
+    if (!(s < 9e8))
+        return p + sprintf(p, "%.9f", s);
+    double whole = floor(s);
+    int64_t nano = llrint((s - whole) * 1e9);
+    int64_t carry = nano == 1000000000;
+    p = put_int(p, (int64_t)whole + carry);
+    *p++ = '.';
+    nano = carry ? 0 : nano;
+    for (int64_t unit = 100000000; unit > 0; unit /= 10)
+        *p++ = (char)('0' + nano / unit % 10);
+    return p;
+}
+
+rub_status rub_simulation_write_requests(const simulation *sim, const char *path, rub_error *err) {
+    static const char header[] =
+        "id,arrival_s,input_tok,output_tok,scheduled_s,first_token_s,finish_s,restarts\n";
+    enum { ROW = 220 };
+    rub_file_writer writer;
+    rub_status status = rub_file_writer_open(&writer, path, err);
+    if (status != RUB_OK)
+        return status;
+    rub_file_writer_put(&writer, header, sizeof header - 1);
+    for (size_t i = 0; i < sim->trace.n_req; i++) {
+        char row[ROW], *p = put_int(row, (int64_t)i);
+        *p++ = ',';
+        p = put_seconds(p, sim->trace.arrival_s[i]);
+        *p++ = ',';
+        p = put_int(p, sim->trace.input_tok[i]);
+        *p++ = ',';
+        p = put_int(p, sim->trace.output_tok[i]);
+        *p++ = ',';
+        p = put_seconds(p, sim->times.scheduled_s[i]);
+        *p++ = ',';
+        p = put_seconds(p, sim->times.first_token_s[i]);
+        *p++ = ',';
+        p = put_seconds(p, sim->times.finish_s[i]);
+        *p++ = ',';
+        p = put_int(p, sim->times.restarts[i]);
+        *p++ = '\n';
+        rub_file_writer_put(&writer, row, (size_t)(p - row));
+    }
+    return rub_file_writer_close(&writer, err);
+}
+
+/* ---- figures both forms share ---------------------------------------------------------------- */
+
+typedef struct figures {
+    double busy, kv_mean, kv_most; /* shares */
+    double span_s;                 /* of the whole run */
+    double watts, wh_per_ktok, usd_per_h, usd_per_mtok, usd_per_mtok_out;
+} figures;
+
+static figures figures_of(const simulation *sim) {
+    const rub_serve_totals *t = &sim->totals;
+    double replicas = sim->def.n_replica, tokens = 0.0, output = 0.0;
+    figures f = {.span_s = t->end_s};
+    double wall = t->end_s * replicas;
+    f.busy = wall > 0 ? t->busy_s / wall : 0.0;
+    f.kv_mean = wall > 0 ? t->kv_block_s / (wall * (double)sim->def.kv_blocks) : 0.0;
+    f.kv_most = (double)t->kv_most_blocks / (double)sim->def.kv_blocks;
+    if (!sim->deployed)
+        return f;
+    for (size_t i = 0; i < sim->trace.n_req; i++)
+        if (!isnan(sim->times.finish_s[i])) {
+            tokens += sim->trace.input_tok[i] + (double)sim->trace.output_tok[i];
+            output += sim->trace.output_tok[i];
+        }
+    rub_power power = rub_power_of(&sim->deployment);
+    f.watts = replicas * rub_power_at(&power, f.busy);
+    f.usd_per_h = replicas * rub_cost_per_h(&sim->deployment);
+    double hours = t->end_s / 3600.0;
+    f.wh_per_ktok = tokens > 0 ? f.watts * hours / (tokens / 1e3) : 0.0;
+    f.usd_per_mtok = tokens > 0 ? f.usd_per_h * hours / (tokens / 1e6) : 0.0;
+    f.usd_per_mtok_out = output > 0 ? f.usd_per_h * hours / (output / 1e6) : 0.0;
+    return f;
+}
+
+/* ---- JSON ----------------------------------------------------------------------------------- */
+
+static json_t *real(double x) { return isfinite(x) ? json_real(x) : json_null(); }
+
+static json_t *quantiles(const rub_quantiles *q) {
+    json_t *o = json_object();
+    json_object_set_new(o, "p50", real(q->p50));
+    json_object_set_new(o, "p90", real(q->p90));
+    json_object_set_new(o, "p95", real(q->p95));
+    json_object_set_new(o, "p99", real(q->p99));
+    json_object_set_new(o, "p99.9", real(q->p999));
+    json_object_set_new(o, "max", real(q->max));
+    json_object_set_new(o, "mean", real(q->mean));
+    return o;
+}
+
+static json_t *provenance(const simulate_settings *s, const simulation *sim) {
+    char hash[24];
+    json_t *o = json_object();
+    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)sim->report.hash);
+    json_object_set_new(o, "rubato", json_string(rub_version()));
+    json_object_set_new(o, "trace", json_string(s->trace));
+    json_object_set_new(o, "trace_fnv1a64", json_string(hash));
+    json_object_set_new(
+        o, "perf",
+        json_string(s->perf ? s->perf : "roofline of the catalog (calculated, not calibrated)"));
+    if (s->model)
+        json_object_set_new(o, "model", json_string(s->model));
+    json_object_set_new(o, "policy", json_string(policy_name[sim->def.policy]));
+    json_object_set_new(o, "router", json_string(router_name[sim->def.router]));
+    json_object_set_new(o, "engine",
+                        json_string(sim->def.engine == RUB_ENGINE_NAIVE ? "naive" : "fast"));
+    json_object_set_new(o, "replicas", json_integer(sim->def.n_replica));
+    json_object_set_new(o, "max_seqs", json_integer(sim->def.max_seqs));
+    json_object_set_new(o, "chunk_tok", json_integer(sim->def.chunk_tok));
+    json_object_set_new(o, "max_batch_tok", json_integer(sim->def.max_batch_tok));
+    json_object_set_new(o, "kv_blocks", json_integer(sim->def.kv_blocks));
+    json_object_set_new(o, "block_size_tok", json_integer(sim->def.block_size_tok));
+    json_object_set_new(o, "time_scale", json_real(s->time_scale));
+    json_object_set_new(o, "seed", json_integer(s->seed));
+    return o;
+}
+
+static void add_deployment(json_t *d, const simulation *sim, const figures *f) {
+    json_t *o = json_object();
+    json_object_set_new(o, "model", json_string(sim->model->name));
+    json_object_set_new(o, "accelerator", json_string(sim->accel->name));
+    json_object_set_new(o, "tp", json_integer(sim->deployment.tp));
+    json_object_set_new(o, "weights", json_string(rub_precision_name(sim->deployment.weights)));
+    json_object_set_new(o, "kv_cache", json_string(rub_precision_name(sim->deployment.kv_cache)));
+    json_object_set_new(o, "memory", json_string(sim->memory.text));
+    json_object_set_new(d, "deployment", o);
+    json_object_set_new(d, "watts", json_real(f->watts));
+    json_object_set_new(d, "wh_per_1k_tok", json_real(f->wh_per_ktok));
+    json_object_set_new(d, "usd_per_h", json_real(f->usd_per_h));
+    json_object_set_new(d, "usd_per_mtok", json_real(f->usd_per_mtok));
+    json_object_set_new(d, "usd_per_mtok_output", json_real(f->usd_per_mtok_out));
+}
+
+int rub_simulation_print_json(const simulate_settings *s, const simulation *sim) {
+    const rub_measures *m = &sim->measures;
+    const rub_serve_totals *t = &sim->totals;
+    figures f = figures_of(sim);
+    rub_quantiles itl = rub_histogram_quantiles(&t->itl);
+    json_t *d = json_object();
+    json_object_set_new(d, "requests", json_integer((json_int_t)sim->trace.n_req));
+    json_object_set_new(d, "finished", json_integer((json_int_t)m->n_finished));
+    json_object_set_new(d, "rejected", json_integer(t->n_rejected));
+    json_object_set_new(d, "restarts", json_integer(t->n_restart));
+    json_object_set_new(d, "iterations", json_integer(t->n_iteration));
+    json_object_set_new(d, "window",
+                        json_pack("{s:f,s:f,s:I}", "from_s", m->from_s, "to_s", m->to_s, "requests",
+                                  (json_int_t)m->n_req));
+    json_object_set_new(d, "end_s", json_real(t->end_s));
+    json_object_set_new(d, "ttft_s", quantiles(&m->ttft));
+    json_object_set_new(d, "tpot_s", quantiles(&m->tpot));
+    json_object_set_new(d, "itl_s", quantiles(&itl));
+    json_object_set_new(d, "e2e_s", quantiles(&m->e2e));
+    json_object_set_new(d, "waiting_s", quantiles(&m->waiting));
+    json_object_set_new(d, "requests_per_s", real(m->request_per_s));
+    json_object_set_new(d, "goodput_per_s", real(m->goodput_per_s));
+    json_object_set_new(d, "good_share",
+                        json_real(m->n_req ? (double)m->n_good / (double)m->n_req : 0.0));
+    json_object_set_new(d, "input_tok_per_s", real(m->input_tok_per_s));
+    json_object_set_new(d, "output_tok_per_s", real(m->output_tok_per_s));
+    json_object_set_new(d, "utilisation", json_real(f.busy));
+    json_object_set_new(d, "kv_occupancy_mean", json_real(f.kv_mean));
+    json_object_set_new(d, "kv_occupancy_max", json_real(f.kv_most));
+    if (sim->deployed)
+        add_deployment(d, sim, &f);
+    json_object_set_new(d, "provenance", provenance(s, sim));
+    return rub_command_print_json(d);
+}
+
+/* ---- text ----------------------------------------------------------------------------------- */
+
+static void quantile_row(const char *name, const rub_quantiles *q, double unit) {
+    double v[] = {q->p50, q->p90, q->p95, q->p99, q->p999, q->max, q->mean};
+    printf("  %-10s", name);
+    for (int i = 0; i < 7; i++) {
+        if (isinf(v[i]))
+            printf(" %10s", "never");
+        else if (isnan(v[i]))
+            printf(" %10s", "-");
+        else
+            printf(" %10.4g", v[i] * unit);
+    }
+    printf("\n");
+}
+
+static void targets_line(const simulation *sim) {
+    const rub_serve_targets *g = &sim->targets;
+    const rub_measures *m = &sim->measures;
+    if (g->ttft_s <= 0 && g->tpot_s <= 0 && g->e2e_s <= 0)
+        return;
+    printf("\ngoodput %.4g requests/s: %.1f %% of %zu requests met", m->goodput_per_s,
+           m->n_req ? 100.0 * (double)m->n_good / (double)m->n_req : 0.0, m->n_req);
+    if (g->ttft_s > 0)
+        printf(" TTFT %.4g ms", 1e3 * g->ttft_s);
+    if (g->tpot_s > 0)
+        printf(" TPOT %.4g ms", 1e3 * g->tpot_s);
+    if (g->e2e_s > 0)
+        printf(" E2E %.4g s", g->e2e_s);
+    printf("\n");
+}
+
+void rub_simulation_print_text(const simulate_settings *s, const simulation *sim) {
+    const rub_measures *m = &sim->measures;
+    const rub_serve_totals *t = &sim->totals;
+    figures f = figures_of(sim);
+    rub_quantiles itl = rub_histogram_quantiles(&t->itl);
+    printf("%s: %zu requests on %d replica%s, %s, %s\n", s->trace, sim->trace.n_req,
+           sim->def.n_replica, sim->def.n_replica == 1 ? "" : "s", policy_name[sim->def.policy],
+           router_name[sim->def.router]);
+    if (sim->deployed)
+        printf("  %s on %d x %s, weights %s, KV cache %s\n  %s\n", sim->model->name,
+               sim->deployment.tp, sim->accel->name, rub_precision_name(sim->deployment.weights),
+               rub_precision_name(sim->deployment.kv_cache), sim->memory.text);
+    printf("\n  %-10s %10s %10s %10s %10s %10s %10s %10s\n", "[ms]", "p50", "p90", "p95", "p99",
+           "p99.9", "max", "mean");
+    quantile_row("TTFT", &m->ttft, 1e3);
+    quantile_row("TPOT", &m->tpot, 1e3);
+    quantile_row("ITL", &itl, 1e3);
+    quantile_row("E2E", &m->e2e, 1e3);
+    quantile_row("waiting", &m->waiting, 1e3);
+    printf("  over requests that arrived from %.4g s to %.4g s; ITL over the whole run\n",
+           m->from_s, m->to_s);
+    targets_line(sim);
+    printf("\nthroughput %.4g requests/s, %.4g input and %.4g output tokens/s\n", m->request_per_s,
+           m->input_tok_per_s, m->output_tok_per_s);
+    printf("busy %.1f %%, KV blocks %.1f %% in use on average, %.1f %% at most; %lld iterations, "
+           "%lld preemptions\n",
+           100 * f.busy, 100 * f.kv_mean, 100 * f.kv_most, (long long)t->n_iteration,
+           (long long)t->n_restart);
+    if (t->n_rejected)
+        printf("rejected %lld requests that can never fit in %lld KV blocks\n",
+               (long long)t->n_rejected, (long long)sim->def.kv_blocks);
+    if (t->end_s > 1.2 * m->to_s && t->end_s > m->to_s + 60)
+        printf("the fleet cannot keep up: it finished %.0f s after the last arrival\n",
+               t->end_s - m->to_s);
+    if (sim->deployed)
+        printf("power %.4g kW IT, %.3g Wh per 1,000 tokens; $%.4g per hour, $%.4g per million "
+               "tokens ($%.4g per million "
+               "output tokens)\n",
+               f.watts / 1e3, f.wh_per_ktok, f.usd_per_h, f.usd_per_mtok, f.usd_per_mtok_out);
+}
