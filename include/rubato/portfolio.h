@@ -174,6 +174,8 @@ typedef struct rub_plan {
     double *shipped;  /* (n_node, n_link) */
 } rub_plan;
 
+/* An empty plan of the problem's shape. Errors: RUB_NO_MEMORY. */
+rub_status rub_plan_init(const rub_problem *problem, rub_plan *plan, rub_error *err);
 void rub_plan_clear(rub_plan *plan);
 
 typedef enum rub_outcome {

@@ -1,0 +1,22 @@
+/* Dual: the Lagrangian bound at given prices, and multipliers by the volume algorithm. */
+#ifndef RUB_PORTFOLIO_DUAL_H
+#define RUB_PORTFOLIO_DUAL_H
+
+#include "portfolio/pricing.h"
+
+typedef struct rub_dual rub_dual;
+
+rub_status rub_dual_create(const rub_compiled *compiled, int32_t n_thread, rub_dual **out,
+                           rub_error *err);
+void rub_dual_free(rub_dual *dual);
+
+/* The bound at prices [USD of objective]: no plan is worth more, whatever the prices (weights must
+ * lie in the risk envelope). Cost: one dynamic program a site, in parallel. */
+double rub_dual_bound(rub_dual *dual, const rub_prices *prices);
+
+/* Improves the bound from prices on, for at most `turns` evaluations or until the bound is within
+ * gap of value (a plan's worth). Prices are the best found, *bound theirs. */
+void rub_dual_improve(rub_dual *dual, rub_prices *prices, double value, double gap_frac,
+                      int32_t turns, double *bound);
+
+#endif

@@ -1,0 +1,377 @@
+#include "portfolio/market.h"
+
+#include "base/array.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EPS 1e-9
+
+typedef enum use { TRAIN, INFER, SERVED, MUST, RENT_IN, RENT_OUT, SHIP } use;
+
+/* A structural column: what it is, its objective per unit and its bound. */
+typedef struct column {
+    use kind;
+    int32_t a, b; /* pool's region and generation, demand, market and step, link */
+    double worth, most;
+} column;
+
+struct rub_market {
+    const rub_problem *p;
+    int32_t max_row, max_col;
+    int32_t m, n;    /* rows, structural columns */
+    column *col;     /* (max_col) */
+    double *t;       /* tableau, m rows of n + m columns */
+    double *reduced; /* (n + m) */
+    double *rhs;     /* basic values (m) */
+    double *most;    /* bounds of all columns (n + m) */
+    int32_t *basis;  /* (m) */
+    int8_t *at_most; /* nonbasic at its bound (n + m) */
+    int32_t width;
+    double unit[2]; /* inference, training: compute units that count as one here, so that a MW
+                       gives about one and all columns are of one size */
+    double dearest; /* largest worth of a column */
+};
+
+int32_t rub_market_n_cap(const rub_problem *p) { return p->n_region * p->n_gen * 2; }
+
+rub_status rub_market_create(const rub_problem *p, rub_market **out, rub_error *err) {
+    rub_market *k = RUB_NEW(rub_market, 1);
+    if (!k)
+        return rub_error_set(err, RUB_NO_MEMORY, "out of memory for the market");
+    k->p = p;
+    k->max_row = p->n_region * p->n_gen * 2 + 2 * p->n_region + 1;
+    k->max_col = p->n_region * p->n_gen * 3 + 2 * p->n_demand + 2 * (p->n_region + 1) * p->n_step +
+                 p->n_link;
+    size_t all = (size_t)(k->max_row + k->max_col);
+    k->col = RUB_NEW(column, k->max_col);
+    k->t = RUB_NEW(double, (size_t)k->max_row *all);
+    k->reduced = RUB_NEW(double, all);
+    k->rhs = RUB_NEW(double, k->max_row);
+    k->most = RUB_NEW(double, all);
+    k->basis = RUB_NEW(int32_t, k->max_row);
+    k->at_most = RUB_NEW(int8_t, all);
+    if (!k->col || !k->t || !k->reduced || !k->rhs || !k->most || !k->basis || !k->at_most) {
+        rub_market_free(k);
+        return rub_error_set(err, RUB_NO_MEMORY, "out of memory for the market");
+    }
+    *out = k;
+    return RUB_OK;
+}
+
+void rub_market_free(rub_market *k) {
+    if (!k)
+        return;
+    free(k->col);
+    free(k->t);
+    free(k->reduced);
+    free(k->rhs);
+    free(k->most);
+    free(k->basis);
+    free(k->at_most);
+    free(k);
+}
+
+/* ---- building ------------------------------------------------------------------------------- */
+
+/* Rows: balances 0..n_region (training last), then grid, then pools as they come. */
+static void add(rub_market *k, use kind, int32_t a, int32_t b, double worth, double most) {
+    if (most > 0)
+        k->col[k->n++] = (column){kind, a, b, worth, most};
+}
+
+/* What a MW of the best generation gives. */
+static void set_units(rub_market *k, int32_t node) {
+    const rub_problem *p = k->p;
+    k->unit[0] = k->unit[1] = 0.0;
+    for (int32_t g = 0; g < p->n_gen; g++) {
+        size_t at = (size_t)node * (size_t)p->n_gen + (size_t)g;
+        k->unit[0] = fmax(k->unit[0], p->tok_per_s_per_mw[at]);
+        k->unit[1] = fmax(k->unit[1], p->train_per_mw[at]);
+    }
+    for (int i = 0; i < 2; i++)
+        k->unit[i] = k->unit[i] > 0 ? k->unit[i] : 1.0;
+}
+
+static double unit_of(const rub_market *k, int32_t balance) {
+    return k->unit[balance == k->p->n_region];
+}
+
+static int32_t balance_of(const rub_problem *p, int32_t demand) {
+    const rub_study_demand *d = &p->study->demand[demand];
+    return d->load_class == RUB_TRAINING ? p->n_region : d->region;
+}
+
+static void add_loads(rub_market *k, int32_t node) {
+    const rub_problem *p = k->p;
+    double dearest = 0.0;
+    const bool in = p->allow & RUB_ALLOW_RENT_IN, out = p->allow & RUB_ALLOW_RENT_OUT;
+    for (int32_t i = 0; i < p->n_demand; i++) {
+        size_t at = (size_t)node * (size_t)p->n_demand + (size_t)i;
+        dearest = fmax(dearest, p->value_usd[at] + p->penalty_usd[at]);
+    }
+    for (int32_t i = 0; i < p->n_demand; i++) {
+        size_t at = (size_t)node * (size_t)p->n_demand + (size_t)i;
+        double worth = p->value_usd[at] + p->penalty_usd[at];
+        double must = p->study->demand[i].must_serve_frac * p->demand[at];
+        double unit = unit_of(k, balance_of(p, i));
+        add(k, MUST, i, 0, (worth + RUB_MARKET_HUGE * (dearest + 1.0)) * unit, must / unit);
+        add(k, SERVED, i, 0, worth * unit, (p->demand[at] - must) / unit);
+    }
+    for (int32_t m = 0; m <= p->n_region; m++)
+        for (int32_t s = 0; s < p->n_step; s++) {
+            size_t at = ((size_t)node * (size_t)(p->n_region + 1) + (size_t)m) * (size_t)p->n_step +
+                        (size_t)s;
+            double unit = unit_of(k, m);
+            add(k, RENT_IN, m, s, -p->rent_in_usd[at] * unit,
+                in ? p->rent_in_depth[at] / unit : 0.0);
+            add(k, RENT_OUT, m, s, p->rent_out_usd[at] * unit,
+                out ? p->rent_out_depth[at] / unit : 0.0);
+        }
+    for (int32_t l = 0; l < p->n_link && (p->allow & RUB_ALLOW_SHIP); l++)
+        add(k, SHIP, l, 0, -p->ship_usd[(size_t)node * (size_t)p->n_link + (size_t)l] * k->unit[0],
+            HUGE_VAL);
+}
+
+static double *cell(rub_market *k, int32_t row, int32_t col) {
+    return &k->t[(size_t)row * (size_t)k->width + (size_t)col];
+}
+
+static void fill_column(rub_market *k, int32_t j, int32_t node) {
+    const rub_problem *p = k->p;
+    const column *c = &k->col[j];
+    size_t gen = (size_t)node * (size_t)p->n_gen + (size_t)c->b;
+    switch (c->kind) {
+    case TRAIN:
+        *cell(k, p->n_region, j) = -p->train_per_mw[gen] / k->unit[1];
+        break;
+    case INFER:
+        *cell(k, c->a, j) = -p->tok_per_s_per_mw[gen] / k->unit[0];
+        break;
+    case SERVED:
+    case MUST:
+        *cell(k, balance_of(p, c->a), j) = 1.0;
+        break;
+    case RENT_IN:
+        *cell(k, c->a, j) = -1.0;
+        break;
+    case RENT_OUT:
+        *cell(k, c->a, j) = 1.0;
+        break;
+    case SHIP:
+        *cell(k, p->study->link[c->a].from, j) = 1.0;
+        *cell(k, p->study->link[c->a].to, j) = -1.0;
+        break;
+    }
+}
+
+/* Pools with capacity: a column for inference; on training fabric one for training too, and then a
+ * row that holds the two together (a pool of one use is bounded by its column). */
+static void add_pools(rub_market *k, int32_t node, const double *cap) {
+    const rub_problem *p = k->p;
+    for (int32_t r = 0; r < p->n_region; r++) {
+        double power = p->power_usd_per_mw[(size_t)node * (size_t)p->n_region + (size_t)r];
+        for (int32_t g = 0; g < p->n_gen; g++) {
+            const double *mw = cap + (r * p->n_gen + g) * 2;
+            add(k, TRAIN, r, g, -power, mw[1]);
+            add(k, INFER, r, g, -power, mw[0] + mw[1]);
+        }
+    }
+}
+
+static void build(rub_market *k, int32_t node, const double *cap) {
+    const rub_problem *p = k->p;
+    k->n = k->m = 0;
+    k->dearest = 0.0;
+    set_units(k, node);
+    add_pools(k, node, cap);
+    add_loads(k, node);
+    k->width = k->n + k->max_row;
+    memset(k->t, 0, (size_t)k->max_row * (size_t)k->width * sizeof *k->t);
+    k->m = p->n_region + 1;
+    for (int32_t j = 0; j < k->n; j++)
+        fill_column(k, j, node);
+    for (int32_t i = 0; i < k->m; i++)
+        k->rhs[i] = 0.0;
+    for (int32_t r = 0; r < p->n_region; r++) {
+        double grid = p->grid_mw[(size_t)node * (size_t)p->n_region + (size_t)r];
+        if (!isfinite(grid))
+            continue;
+        for (int32_t j = 0; j < k->n; j++)
+            if ((k->col[j].kind == TRAIN || k->col[j].kind == INFER) && k->col[j].a == r)
+                *cell(k, k->m, j) = 1.0;
+        k->rhs[k->m++] = grid;
+    }
+    for (int32_t j = 0; j + 1 < k->n; j++)
+        if (k->col[j].kind == TRAIN) { /* its INFER column follows */
+            *cell(k, k->m, j) = *cell(k, k->m, j + 1) = 1.0;
+            k->rhs[k->m++] = k->col[j + 1].most;
+        }
+    for (int32_t j = 0; j < k->n + k->m; j++) {
+        k->at_most[j] = 0;
+        k->most[j] = j < k->n ? k->col[j].most : HUGE_VAL;
+        k->reduced[j] = j < k->n ? k->col[j].worth : 0.0;
+        k->dearest = fmax(k->dearest, fabs(k->reduced[j]));
+    }
+    for (int32_t i = 0; i < k->m; i++) {
+        *cell(k, i, k->n + i) = 1.0;
+        k->basis[i] = k->n + i;
+    }
+}
+
+/* ---- bounded primal simplex ----------------------------------------------------------------- */
+
+/* Entering column: largest gain (Dantzig); after many pivots the first with any (Bland). */
+static int32_t entering(const rub_market *k, bool bland) {
+    int32_t best = -1;
+    double most = EPS * k->dearest;
+    for (int32_t j = 0; j < k->n + k->m; j++) {
+        double gain = k->at_most[j] ? -k->reduced[j] : k->reduced[j];
+        if (gain > most && k->most[j] > 0) {
+            best = j;
+            if (bland)
+                return j;
+            most = gain;
+        }
+    }
+    return best;
+}
+
+/* Smallest step at which a basic value meets a bound; *row -1 when the column meets its own first.
+ */
+static double ratio(rub_market *k, int32_t j, int32_t *row, bool *upper) {
+    double sign = k->at_most[j] ? -1.0 : 1.0, step = k->most[j];
+    *row = -1;
+    for (int32_t i = 0; i < k->m; i++) {
+        double a = sign * *cell(k, i, j), room = HUGE_VAL;
+        if (a > EPS)
+            room = k->rhs[i] / a;
+        else if (a < -EPS && isfinite(k->most[k->basis[i]]))
+            room = (k->rhs[i] - k->most[k->basis[i]]) / a;
+        room = room > 0 ? room : isnan(room) ? 0.0 : fmax(room, 0.0);
+        if (room < step || (room == step && *row >= 0 && k->basis[i] < k->basis[*row])) {
+            step = room;
+            *row = i;
+            *upper = a < 0;
+        }
+    }
+    return step;
+}
+
+static void pivot(rub_market *k, int32_t row, int32_t j) {
+    int32_t all = k->n + k->m;
+    double *r = cell(k, row, 0), inverse = 1.0 / r[j];
+    for (int32_t c = 0; c < all; c++)
+        r[c] *= inverse;
+    for (int32_t i = 0; i < k->m; i++) {
+        double *x = cell(k, i, 0), a = x[j];
+        if (i == row || a == 0.0)
+            continue;
+        for (int32_t c = 0; c < all; c++)
+            x[c] -= a * r[c];
+        x[j] = 0.0;
+    }
+    double d = k->reduced[j];
+    for (int32_t c = 0; c < all; c++)
+        k->reduced[c] -= d * r[c];
+    k->reduced[j] = 0.0;
+}
+
+static void solve(rub_market *k) {
+    for (int32_t turn = 0; turn < 2000; turn++) {
+        int32_t j = entering(k, turn > 400), row;
+        bool upper = false;
+        if (j < 0)
+            return;
+        double step = ratio(k, j, &row, &upper), sign = k->at_most[j] ? -1.0 : 1.0;
+        if (!isfinite(step))
+            return; /* unbounded: cannot be, every worth is bounded by a load or a depth */
+        for (int32_t i = 0; i < k->m; i++)
+            k->rhs[i] -= sign * step * *cell(k, i, j);
+        if (row < 0) {
+            k->at_most[j] = !k->at_most[j];
+            continue;
+        }
+        int32_t out = k->basis[row];
+        double value = k->at_most[j] ? k->most[j] - step : step;
+        k->at_most[out] = upper;
+        k->at_most[j] = 0;
+        pivot(k, row, j);
+        k->basis[row] = j;
+        k->rhs[row] = value;
+    }
+}
+
+/* ---- answers -------------------------------------------------------------------------------- */
+
+static void store(const rub_market *k, int32_t node, int32_t j, double x, rub_plan *plan) {
+    const rub_problem *p = k->p;
+    const column *c = &k->col[j];
+    size_t pool =
+        ((size_t)node * (size_t)p->n_region + (size_t)c->a) * (size_t)p->n_gen + (size_t)c->b;
+    size_t step = ((size_t)node * (size_t)(p->n_region + 1) + (size_t)c->a) * (size_t)p->n_step +
+                  (size_t)c->b;
+    switch (c->kind) {
+    case TRAIN:
+        plan->train_mw[pool] = x;
+        break;
+    case INFER:
+        plan->infer_mw[pool] = x;
+        break;
+    case SERVED:
+    case MUST:
+        plan->served[(size_t)node * (size_t)p->n_demand + (size_t)c->a] += x;
+        break;
+    case RENT_IN:
+        plan->rent_in[step] = x;
+        break;
+    case RENT_OUT:
+        plan->rent_out[step] = x;
+        break;
+    case SHIP:
+        plan->shipped[(size_t)node * (size_t)p->n_link + (size_t)c->a] = x;
+        break;
+    }
+}
+
+static void clear_node(const rub_problem *p, int32_t node, rub_plan *plan) {
+    size_t n = (size_t)node, pool = (size_t)p->n_region * (size_t)p->n_gen;
+    size_t step = (size_t)(p->n_region + 1) * (size_t)p->n_step;
+    memset(plan->train_mw + n * pool, 0, pool * sizeof(double));
+    memset(plan->infer_mw + n * pool, 0, pool * sizeof(double));
+    memset(plan->served + n * (size_t)p->n_demand, 0, (size_t)p->n_demand * sizeof(double));
+    memset(plan->rent_in + n * step, 0, step * sizeof(double));
+    memset(plan->rent_out + n * step, 0, step * sizeof(double));
+    memset(plan->shipped + n * (size_t)p->n_link, 0, (size_t)p->n_link * sizeof(double));
+}
+
+double rub_market_clear(rub_market *k, int32_t node, const double *cap, rub_plan *plan,
+                        double *unit_price) {
+    const rub_problem *p = k->p;
+    double worth = 0.0;
+    build(k, node, cap);
+    solve(k);
+    if (plan)
+        clear_node(p, node, plan);
+    for (int32_t j = 0; j < k->n; j++)
+        if (k->at_most[j]) {
+            worth += k->col[j].worth * k->most[j];
+            if (plan)
+                store(k, node, j, k->most[j], plan);
+        }
+    for (int32_t i = 0; i < k->m; i++)
+        if (k->basis[i] < k->n) {
+            double x = fmax(0.0, fmin(k->rhs[i], k->most[k->basis[i]]));
+            worth += k->col[k->basis[i]].worth * x;
+            if (plan)
+                store(k, node, k->basis[i], x, plan);
+        }
+    for (int32_t i = 0; i < p->n_demand; i++) {
+        size_t at = (size_t)node * (size_t)p->n_demand + (size_t)i;
+        worth -= p->penalty_usd[at] * p->demand[at];
+    }
+    for (int32_t m = 0; unit_price && m <= p->n_region; m++)
+        unit_price[m] = fmax(0.0, -k->reduced[k->n + m]) / unit_of(k, m);
+    return worth;
+}

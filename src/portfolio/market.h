@@ -1,0 +1,29 @@
+/* Market: clearing one node exactly, given the MW that are live there.
+ *
+ * A linear program of a dozen rows: pools of capacity (region, generation, fabric) serve training
+ * or inference, loads earn, rental steps and links fill the rest. Every row is "<=" with a
+ * right-hand side of zero or more, so the bounded primal simplex starts from doing nothing, without
+ * a phase 1. */
+#ifndef RUB_PORTFOLIO_MARKET_H
+#define RUB_PORTFOLIO_MARKET_H
+
+#include "rubato/portfolio.h"
+
+/* Live MW at our disposal: cap[(region * n_gen + gen) * 2 + training fabric]. */
+typedef struct rub_market rub_market; /* scratch, one a thread */
+
+rub_status rub_market_create(const rub_problem *problem, rub_market **out, rub_error *err);
+void rub_market_free(rub_market *market);
+int32_t rub_market_n_cap(const rub_problem *problem);
+
+/* Best cash of the node's market for one quarter [USD, undiscounted], penalties of what is not
+ * served included, fixed cash left out. A must-serve share that cannot be met costs RUB_MARKET_HUGE
+ * a unit (told by the evaluator). With plan, its market arrays of the node are filled; with
+ * unit_price, what one more unit is worth (n_region + 1). */
+double rub_market_clear(rub_market *market, int32_t node, const double *cap, rub_plan *plan,
+                        double *unit_price);
+
+/* Worth of one unit of load that must be served and is not, relative to the dearest load. */
+#define RUB_MARKET_HUGE 100.0
+
+#endif

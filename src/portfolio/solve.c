@@ -1,0 +1,44 @@
+/* Solve: which method, and the evaluator's word on what it gives. */
+#include "rubato/portfolio.h"
+
+#include "base/array.h"
+#include "portfolio/pricing.h"
+
+#include <math.h>
+
+static double gap(double value, double bound) {
+    return fmax(0.0, bound - value) / fmax(1.0, fabs(value));
+}
+
+/* The plan's worth is what the independent evaluator says; a plan that breaks a rule is a fault of
+ * ours, except that loads which must be served may be out of reach. */
+static rub_status settle(const rub_problem *problem, const rub_plan *plan, rub_solve_result *r,
+                         rub_error *err) {
+    rub_evaluation e = {0};
+    RUB_TRY(rub_plan_evaluate(problem, plan, &e, err));
+    r->value_usd = e.objective_usd;
+    r->gap_frac = gap(r->value_usd, r->bound_usd);
+    rub_status status = RUB_OK;
+    if (e.n_violation > 0)
+        status = rub_error_set(err, RUB_INTERNAL, "the plan breaks a rule: %s", e.violation);
+    rub_evaluation_clear(&e);
+    return status;
+}
+
+rub_status rub_portfolio_solve(const rub_problem *problem, const rub_solve_def *def,
+                               const rub_progress *progress, rub_plan *plan,
+                               rub_solve_result *result, rub_error *err) {
+    rub_plan made = {0};
+    rub_solve_result r = {0};
+    rub_status status = rub_pricing_solve(problem, def, progress, &made, &r, err);
+    if (status == RUB_OK && r.outcome != RUB_OUTCOME_INFEASIBLE)
+        status = settle(problem, &made, &r, err);
+    if (status != RUB_OK) {
+        rub_plan_clear(&made);
+        rub_solve_result_clear(&r);
+        return status;
+    }
+    *plan = made;
+    *result = r;
+    return RUB_OK;
+}
