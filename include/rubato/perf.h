@@ -127,7 +127,7 @@ typedef struct rub_memory {
     int64_t kv_tokens;
     int64_t max_context_tok; /* longest single request that fits, at most the model's context */
     int64_t max_batch_4k;    /* requests of 4,096 tokens that fit at once */
-    char text[400];          /* one or two sentences: what fits or is missing, and what would fit */
+    char text[640];          /* one or two sentences: what fits or is missing, and what would fit */
 } rub_memory;
 
 /* Errors: as rub_deployment_resolve. That it does not fit is an outcome (out->fits, out->text). */

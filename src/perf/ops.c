@@ -1,0 +1,260 @@
+/* Operators of one forward pass under tensor parallelism, as vLLM splits them: columns of QKV and
+ * of gate and up projections, rows of the output and down projections with an all-reduce each;
+ * MLA's low-rank down projections and the router are replicated; the vocabulary is split. */
+#include "perf/ops.h"
+
+#include <math.h>
+
+typedef struct builder {
+    const rub_deployment *d;
+    const rub_model *m;
+    const rub_accelerator *a;
+    double tp;
+    rub_op_list *list;
+    double n_layer; /* of the group being built */
+} builder;
+
+static void add(builder *b, rub_op op) {
+    op.n = b->n_layer;
+    if (b->list->n < RUB_MAX_OPS)
+        b->list->op[b->list->n++] = op;
+}
+
+static double larger(double x, double y) { return x > y ? x : y; }
+static double smaller(double x, double y) { return x < y ? x : y; }
+
+/* m x k by k x n in a precision; activations in and out in 16 bits (8 or 4 bits in when quantised).
+ */
+static void add_gemm(builder *b, const char *name, rub_op_kind kind, rub_op_class class, double n,
+                     double k, rub_precision weights) {
+    rub_efficiency e = rub_efficiency_gemm(weights, false);
+    rub_precision activations = weights == RUB_BF16 ? RUB_BF16 : b->d->activations;
+    double bandwidth = b->a->mem_bytes_per_s * e.memory;
+    double in = rub_precision_bytes(activations);
+    add(b, (rub_op){.name = name,
+                    .kind = kind,
+                    .class = class,
+                    .compute_s =
+                        2.0 * n * k / (rub_peak_flops(b->a, weights, activations) * e.compute),
+                    .stream_s = (k * in + n * 2.0) / bandwidth,
+                    .fixed_s = n * k * rub_precision_bytes(weights) / bandwidth,
+                    .overhead_s = e.overhead_s});
+}
+
+static void add_linear(builder *b, const char *name, double n, double k) {
+    add_gemm(b, name, RUB_OP_TOKENS, RUB_CLASS_GEMM, n, k, rub_precision_of_linear(b->d));
+}
+
+/* Streaming work: bytes for each token and a number of launches. */
+static void add_small(builder *b, const char *name, rub_op_class class, double bytes_per_tok,
+                      double launches) {
+    rub_efficiency e = rub_efficiency_small();
+    add(b, (rub_op){.name = name,
+                    .kind = RUB_OP_TOKENS,
+                    .class = class,
+                    .stream_s = bytes_per_tok / (b->a->mem_bytes_per_s * e.memory),
+                    .overhead_s = launches * e.overhead_s});
+}
+
+static void add_all_reduce(builder *b, const char *name, rub_op_kind kind, double bytes_per_unit) {
+    double latency = 0.0, per_byte = 0.0;
+    rub_all_reduce(b->a, b->d->tp, &latency, &per_byte);
+    if (b->d->tp > 1)
+        add(b, (rub_op){.name = name,
+                        .kind = kind,
+                        .class = RUB_CLASS_COLLECTIVE,
+                        .stream_s = bytes_per_unit * per_byte,
+                        .overhead_s = latency});
+}
+
+/* Attention proper over the KV cache. pair_flops: for one query token and one context token, all
+ * local heads; kv_bytes: of one context token. */
+static void add_attention(builder *b, double decode_pair_flops, double prefill_pair_flops,
+                          double kv_bytes, double window, double prefix_s) {
+    rub_efficiency p = rub_efficiency_prefill(), e = rub_efficiency_decode();
+    add(b, (rub_op){.name = "decode attention",
+                    .kind = RUB_OP_DECODE,
+                    .class = RUB_CLASS_ATTENTION,
+                    .compute_s = decode_pair_flops / (b->a->bf16_flops * e.compute),
+                    .stream_s = kv_bytes / (b->a->mem_bytes_per_s * e.memory),
+                    .overhead_s = e.overhead_s,
+                    .window_tok = window});
+    add(b, (rub_op){.name = "prefill attention",
+                    .kind = RUB_OP_PREFILL,
+                    .class = RUB_CLASS_ATTENTION,
+                    .compute_s = prefill_pair_flops / (b->a->bf16_flops * p.compute),
+                    .stream_s = kv_bytes / (b->a->mem_bytes_per_s * p.memory),
+                    .overhead_s = p.overhead_s,
+                    .per_req_s = prefix_s,
+                    .window_tok = window});
+}
+
+static void build_gqa(builder *b, const rub_attention *a) {
+    double heads = a->heads / b->tp, kv = rub_kv_heads_local(a, b->d->tp), h = b->m->hidden;
+    double q = heads * a->head_dim * (a->output_gate ? 2.0 : 1.0);
+    double k_and_v = kv * (a->head_dim + (a->k_is_v ? 0 : a->v_head_dim));
+    double pair = 2.0 * heads * (a->head_dim + a->v_head_dim);
+    add_linear(b, "qkv projection", q + k_and_v, h);
+    add_small(b, "rope and KV write", RUB_CLASS_SMALL, 4.0 * (q + k_and_v), 2.0);
+    add_attention(b, pair, pair, rub_kv_bytes_local(b->d, a), a->window_tok, 0.0);
+    add_linear(b, "output projection", h, heads * a->v_head_dim);
+}
+
+/* Decode works on the latent (the absorbed form of arXiv 2405.04434), prefill on keys and values
+ * that are projected up from it, those of earlier chunks again. */
+static void build_mla(builder *b, const rub_attention *a) {
+    double heads = a->heads / b->tp, h = b->m->hidden;
+    double q = heads * a->head_dim, up = heads * (a->qk_nope + a->v_head_dim);
+    rub_efficiency e = rub_efficiency_gemm(rub_precision_of_linear(b->d), false);
+    double up_s = 2.0 * up * a->kv_lora / (b->a->bf16_flops * e.compute);
+    add_linear(b, "down projections", a->q_lora + a->kv_lora + a->qk_rope, h);
+    add_linear(b, "query projection", q, a->q_lora > 0 ? a->q_lora : h);
+    add_linear(b, "latent up projection", up, a->kv_lora);
+    add_small(b, "rope and KV write", RUB_CLASS_SMALL, 4.0 * (q + a->kv_lora + a->qk_rope), 2.0);
+    double window = a->index_heads > 0 ? a->index_topk : a->window_tok;
+    add_attention(b, 2.0 * heads * (2.0 * a->kv_lora + a->qk_rope),
+                  2.0 * heads * (a->head_dim + a->v_head_dim),
+                  rub_precision_bytes(b->d->kv_cache) * rub_attention_kv_values(a), window, up_s);
+    if (a->index_heads > 0) { /* the sparse indexer looks at everything, in 8 bits */
+        double pair = 2.0 * a->index_heads * a->index_dim;
+        add_linear(b, "indexer projections", (double)a->index_heads * a->index_dim + a->index_dim,
+                   a->q_lora);
+        add_attention(b, 0.5 * pair, 0.5 * pair, rub_attention_index_bytes(a), 0.0, 0.0);
+    }
+    add_linear(b, "output projection", h, heads * a->v_head_dim);
+}
+
+static void build_linear_attention(builder *b, const rub_attention *a) {
+    double keys = a->key_heads / b->tp * a->key_dim, values = a->value_heads / b->tp * a->value_dim;
+    double h = b->m->hidden, state = rub_attention_state_bytes(a) / b->tp;
+    rub_efficiency e = rub_efficiency_scan();
+    add_linear(b, "input projections", 2.0 * keys + 2.0 * values + 2.0 * a->value_heads / b->tp, h);
+    add_small(b, "convolution and gates", RUB_CLASS_SMALL, 8.0 * (2.0 * keys + 2.0 * values), 4.0);
+    /* state update, decay, read: about 8 flops for each entry of the state and token */
+    add(b, (rub_op){.name = "delta rule",
+                    .kind = RUB_OP_TOKENS,
+                    .class = RUB_CLASS_ATTENTION,
+                    .compute_s = 8.0 * values * a->key_dim / (b->a->bf16_flops * e.compute),
+                    .overhead_s = e.overhead_s});
+    add(b, (rub_op){.name = "state",
+                    .kind = RUB_OP_DECODE,
+                    .class = RUB_CLASS_ATTENTION,
+                    .per_req_s = 2.0 * state / (b->a->mem_bytes_per_s * e.memory)});
+    add_linear(b, "output projection", h, values);
+}
+
+static void build_experts(builder *b, const rub_ffn *f) {
+    rub_precision weights = rub_precision_of_experts(b->d);
+    rub_precision activations = b->d->activations;
+    rub_efficiency e = rub_efficiency_gemm(weights, true);
+    double h = b->m->hidden, bandwidth = b->a->mem_bytes_per_s * e.memory;
+    double inter = f->expert_inter / (b->tp / b->d->ep); /* local width of a local expert */
+    double params = f->n_matrix * h * inter, calls = (double)f->n_active / b->d->ep;
+    add_gemm(b, "router", RUB_OP_TOKENS, RUB_CLASS_MOE, f->n_expert, h, RUB_BF16);
+    add(b, (rub_op){.name = "routed experts",
+                    .kind = RUB_OP_EXPERTS,
+                    .class = RUB_CLASS_MOE,
+                    .compute_s = calls * 2.0 * params /
+                                 (rub_peak_flops(b->a, weights, activations) * e.compute),
+                    .stream_s = calls * 4.0 * h / bandwidth,
+                    .fixed_s = params * rub_precision_bytes(weights) / bandwidth,
+                    .overhead_s = e.overhead_s,
+                    .n_expert = (double)f->n_expert / b->d->ep,
+                    .hit_frac = (double)f->n_active / f->n_expert});
+}
+
+static void build_ffn(builder *b, const rub_ffn *f) {
+    double h = b->m->hidden, inter = f->inter / b->tp;
+    if (f->inter > 0) {
+        add_linear(b, "gate and up projection", (f->n_matrix - 1) * inter, h);
+        add_small(b, "activation", RUB_CLASS_SMALL, 2.0 * f->n_matrix * inter, 1.0);
+        add_linear(b, "down projection", h, inter);
+    }
+    if (f->n_expert > 0)
+        build_experts(b, f);
+}
+
+static void build_group(builder *b, const rub_layer_group *g) {
+    b->n_layer = g->n_layer;
+    double h = b->m->hidden;
+    /* each norm reads and writes the residual and its output in 16 bits */
+    add_small(b, "norms and residuals", RUB_CLASS_SMALL, g->n_norm * 8.0 * h, g->n_norm);
+    if (g->attention.kind == RUB_ATTENTION_MLA)
+        build_mla(b, &g->attention);
+    else if (g->attention.kind == RUB_ATTENTION_LINEAR)
+        build_linear_attention(b, &g->attention);
+    else
+        build_gqa(b, &g->attention);
+    add_all_reduce(b, "all-reduce after attention", RUB_OP_TOKENS, 2.0 * h);
+    build_ffn(b, &g->ffn);
+    add_all_reduce(b, "all-reduce after FFN", RUB_OP_TOKENS, 2.0 * h);
+}
+
+void rub_ops_build(const rub_deployment *d, rub_op_list *out) {
+    builder b = {.d = d, .m = d->model, .a = d->accel, .tp = d->tp, .list = out, .n_layer = 1.0};
+    double h = d->model->hidden, vocab = (double)d->model->vocab / d->tp;
+    out->n = 0;
+    add_small(&b, "embedding and final norm", RUB_CLASS_HEAD, 12.0 * h, 3.0);
+    add_all_reduce(&b, "all-reduce after embedding", RUB_OP_TOKENS, 2.0 * h);
+    for (int32_t i = 0; i < d->model->n_group; i++)
+        build_group(&b, &d->model->group[i]);
+    b.n_layer = 1.0;
+    add_gemm(&b, "logits", RUB_OP_SAMPLED, RUB_CLASS_HEAD, vocab, h, RUB_BF16);
+    /* an all-gather moves half of what an all-reduce moves */
+    add_all_reduce(&b, "all-gather of logits", RUB_OP_SAMPLED, 0.5 * 2.0 * (double)d->model->vocab);
+    rub_op engine = {.name = "engine", .kind = RUB_OP_ENGINE, .class = RUB_CLASS_ENGINE};
+    rub_engine_overhead(&engine.overhead_s, &engine.per_req_s);
+    add(&b, engine);
+}
+
+double rub_op_on_units(const rub_op *op, double u) {
+    if (u <= 0.0)
+        return 0.0;
+    double reads = op->fixed_s;
+    if (op->kind == RUB_OP_EXPERTS) /* expected distinct experts of a balanced router */
+        reads *= op->n_expert * (1.0 - pow(1.0 - op->hit_frac, u));
+    return op->n * (larger(u * op->compute_s, reads + u * op->stream_s) + op->overhead_s);
+}
+
+/* Context of the decode requests, the token itself included. With a window each request looks at no
+ * more than that; the aggregates know only the mean, so a batch of unequal contexts is overrated.
+ */
+static double decode_seconds(const rub_op *op, double n_decode, double kv) {
+    if (n_decode <= 0.0)
+        return 0.0;
+    double context = kv + n_decode;
+    if (op->window_tok > 0.0)
+        context = smaller(context, op->window_tok * n_decode);
+    return op->n * (context * larger(op->compute_s, op->stream_s) + n_decode * op->per_req_s +
+                    op->overhead_s);
+}
+
+static double prefill_seconds(const rub_op *op, const rub_batch *batch) {
+    double n_tok = (double)(batch->n_tokens - batch->n_decode), n_req = (double)batch->n_prefill;
+    if (n_req <= 0.0)
+        return 0.0;
+    double pairs = 0.5 * (double)batch->prefill_work2, old = (double)batch->prefill_kv;
+    if (op->window_tok > 0.0) {
+        pairs = smaller(pairs, n_tok * op->window_tok);
+        old = smaller(old, n_req * op->window_tok);
+    }
+    return op->n * (larger(pairs * op->compute_s, (old + n_tok) * op->stream_s) +
+                    old * op->per_req_s + op->overhead_s);
+}
+
+double rub_op_seconds(const rub_op *op, const rub_batch *batch) {
+    double n_seq = (double)(batch->n_decode + batch->n_prefill);
+    switch (op->kind) {
+    case RUB_OP_TOKENS:
+    case RUB_OP_EXPERTS:
+        return rub_op_on_units(op, (double)batch->n_tokens);
+    case RUB_OP_SAMPLED:
+        return rub_op_on_units(op, n_seq);
+    case RUB_OP_DECODE:
+        return decode_seconds(op, (double)batch->n_decode, (double)batch->kv_decode);
+    case RUB_OP_PREFILL:
+        return prefill_seconds(op, batch);
+    default:
+        return op->n * (op->overhead_s + n_seq * op->per_req_s);
+    }
+}

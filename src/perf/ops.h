@@ -1,0 +1,93 @@
+/* A deployment as a list of operators, each with its roofline terms already in seconds. The sum
+ * over the list is rub_perf_operators; the tables of rub_perf_compile tabulate the same list. */
+#ifndef RUB_PERF_OPS_H
+#define RUB_PERF_OPS_H
+
+#include "rubato/perf.h"
+
+typedef enum rub_op_kind {
+    RUB_OP_TOKENS,  /* works on all tokens of the iteration */
+    RUB_OP_EXPERTS, /* the same, and reads the experts that the tokens touch */
+    RUB_OP_SAMPLED, /* works on the positions that give a token: decodes + prefills */
+    RUB_OP_DECODE,  /* attention of decode requests over their context */
+    RUB_OP_PREFILL, /* attention of prefill chunks */
+    RUB_OP_ENGINE,  /* what the engine does between forward passes */
+} rub_op_kind;
+
+typedef enum rub_op_class {
+    RUB_CLASS_GEMM,
+    RUB_CLASS_ATTENTION,
+    RUB_CLASS_MOE,
+    RUB_CLASS_COLLECTIVE,
+    RUB_CLASS_HEAD,
+    RUB_CLASS_SMALL,
+    RUB_CLASS_ENGINE,
+} rub_op_class;
+
+/* Seconds of one call on u units = max(u * compute_s, fixed_s * experts + u * stream_s) +
+ * overhead_s, efficiencies included. Units: tokens, sampled positions, context tokens (decode).
+ * Prefill: max(work * compute_s, KV tokens * stream_s), work = token pairs. */
+typedef struct rub_op {
+    const char *name;
+    rub_op_kind kind;
+    rub_op_class class;
+    double n;          /* calls in one iteration: layers */
+    double compute_s;  /* arithmetic for one unit */
+    double stream_s;   /* memory or link traffic for one unit */
+    double fixed_s;    /* weights, read once; EXPERTS: of one expert */
+    double overhead_s; /* launch and latency of a call */
+    double per_req_s;  /* DECODE: for each request; PREFILL: for each KV token already processed */
+    double window_tok; /* DECODE, PREFILL: context is cut to this; 0 = all of it */
+    double n_expert;   /* EXPERTS: experts held by one accelerator */
+    double hit_frac;   /* EXPERTS: probability that a token goes to a given expert */
+} rub_op;
+
+enum { RUB_MAX_OPS = 24 * RUB_MODEL_MAX_GROUPS + 8 };
+
+typedef struct rub_op_list {
+    int n;
+    rub_op op[RUB_MAX_OPS];
+} rub_op_list;
+
+/* Fills the list from a resolved deployment. */
+void rub_ops_build(const rub_deployment *resolved, rub_op_list *out);
+
+/* Seconds of one operator in an iteration of this batch, all its calls. */
+double rub_op_seconds(const rub_op *op, const rub_batch *batch);
+
+/* TOKENS, EXPERTS on u tokens and SAMPLED on u positions; u >= 0 need not be whole. */
+double rub_op_on_units(const rub_op *op, double u);
+
+/* Roofline parameters of one kind of operator (efficiency.c). */
+typedef struct rub_efficiency {
+    double compute, memory; /* shares of peak and of bandwidth that are reached */
+    double overhead_s;
+} rub_efficiency;
+
+/* Matrix product with weights of a precision, dense or experts. */
+rub_efficiency rub_efficiency_gemm(rub_precision weights, bool experts);
+rub_efficiency rub_efficiency_prefill(void);
+rub_efficiency rub_efficiency_decode(void);
+rub_efficiency rub_efficiency_small(void);
+rub_efficiency rub_efficiency_scan(void); /* linear attention */
+
+/* All-reduce of bytes over tp accelerators: latency_s + bytes * s_per_byte. */
+void rub_all_reduce(const rub_accelerator *accel, int32_t tp, double *latency_s,
+                    double *s_per_byte);
+
+/* Engine's time of an iteration: fixed_s + per_seq_s * requests. */
+void rub_engine_overhead(double *fixed_s, double *per_seq_s);
+
+/* Peak that a product with these weights runs at [FLOP/s]: activations decide. */
+double rub_peak_flops(const rub_accelerator *accel, rub_precision weights,
+                      rub_precision activations);
+
+/* Values and bytes of one accelerator's share. */
+int32_t rub_kv_heads_local(const rub_attention *attention, int32_t tp); /* never under one */
+double rub_kv_bytes_local(const rub_deployment *resolved, const rub_attention *attention);
+
+/* Precision of a kind of weights: routed experts, other linear layers. */
+rub_precision rub_precision_of_experts(const rub_deployment *resolved);
+rub_precision rub_precision_of_linear(const rub_deployment *resolved);
+
+#endif
