@@ -11,8 +11,8 @@
 /* Dense products. bf16: 0.70-0.80 of peak, 0.75-0.90 of bandwidth. fp8 includes quantising the
  * activations: 0.45-0.70 and 0.70-0.90. fp4: 0.40-0.60 and 0.60-0.70. */
 static const rub_efficiency dense[] = {
-    [RUB_BF16] = {0.75, 0.80, 4e-6},  [RUB_FP8] = {0.50, 0.75, 6e-6},
-    [RUB_INT8] = {0.50, 0.75, 6e-6},  [RUB_MXFP4] = {0.45, 0.60, 6e-6},
+    [RUB_BF16] = {0.75, 0.80, 4e-6},  [RUB_FP8] = {0.50, 0.80, 5e-6},
+    [RUB_INT8] = {0.50, 0.80, 5e-6},  [RUB_MXFP4] = {0.45, 0.60, 6e-6},
     [RUB_NVFP4] = {0.45, 0.62, 6e-6}, [RUB_INT4] = {0.50, 0.60, 6e-6},
 };
 
@@ -21,7 +21,7 @@ static const rub_efficiency dense[] = {
  * 0.4-0.8. Launches and routing 20 to 50 us. */
 static const rub_efficiency experts[] = {
     [RUB_BF16] = {0.38, 0.80, 30e-6},  [RUB_FP8] = {0.22, 0.70, 30e-6},
-    [RUB_INT8] = {0.22, 0.70, 30e-6},  [RUB_MXFP4] = {0.30, 0.55, 30e-6},
+    [RUB_INT8] = {0.22, 0.70, 30e-6},  [RUB_MXFP4] = {0.40, 0.70, 25e-6},
     [RUB_NVFP4] = {0.30, 0.70, 25e-6}, [RUB_INT4] = {0.20, 0.60, 40e-6},
 };
 
@@ -43,8 +43,9 @@ rub_efficiency rub_efficiency_small(void) { return (rub_efficiency){1.0, 0.60, 1
 rub_efficiency rub_efficiency_scan(void) { return (rub_efficiency){0.25, 0.60, 15e-6}; }
 
 /* vLLM's custom all-reduce in a graph: 4.2 to 8 us for a few KB (2 to 8 accelerators); large
- * messages at 0.6 to 0.9 of the ring's ideal over NVLink. Without a fast link (under 100 GB/s)
- * accelerators share the bus: 0.6 for two, and in proportion less for more. */
+ * messages at 0.53 to 0.9 of the ring's ideal over NVLink, more for more accelerators. Without a
+ * fast link (under 100 GB/s) accelerators share the bus: 0.6 for two, and in proportion less for
+ * more. */
 void rub_all_reduce(const rub_accelerator *accel, int32_t tp, double *latency_s,
                     double *s_per_byte) {
     if (tp <= 1) {
@@ -52,7 +53,8 @@ void rub_all_reduce(const rub_accelerator *accel, int32_t tp, double *latency_s,
         return;
     }
     bool fast = accel->scaleup_bytes_per_s >= 100e9;
-    double efficiency = fast ? 0.65 : 0.60 * 2.0 / tp;
+    double ring = tp < 8 ? 0.55 + 0.025 * tp : 0.75;
+    double efficiency = fast ? ring : 0.60 * 2.0 / tp;
     *latency_s = fast ? (4.0 + 0.5 * tp) * 1e-6 : (2.0 + 3.0 * tp) * 1e-6;
     *s_per_byte = 2.0 * (tp - 1) / tp / (accel->scaleup_bytes_per_s * efficiency);
 }
