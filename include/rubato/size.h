@@ -36,7 +36,7 @@ typedef struct rub_size_candidate {
     int32_t max_seqs;
     int64_t max_batch_tok;
     bool fits;               /* in memory */
-    char reason[160];        /* why it does not fit or cannot meet the targets; "" when it can */
+    char reason[400];        /* why it does not fit or cannot meet the targets; "" when it can */
     double rate_per_s;       /* largest rate of one replica within the targets [requests/s] */
     double tok_per_s;        /* input + output tokens/s at that rate */
     double watts;            /* IT power of one replica at that load */

@@ -6,7 +6,10 @@
 
 #define RUB_COMMAND_LIST(X)                                                                        \
     X(trace_info)                                                                                  \
-    X(trace_make)
+    X(trace_make)                                                                                  \
+    X(simulate)                                                                                    \
+    X(size)                                                                                        \
+    X(report)
 
 #define X(name) extern const rub_command rub_cmd_##name;
 RUB_COMMAND_LIST(X)

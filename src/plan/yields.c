@@ -80,7 +80,7 @@ static void take(const rub_size_result *sized, const rub_study_generation *gen,
             best = c;
     }
     if (!best) {
-        snprintf(out->origin, sizeof out->origin, "cannot serve it: %.120s",
+        snprintf(out->origin, sizeof out->origin, "cannot serve it: %.130s",
                  sized->n ? sized->candidate[0].reason : "");
         return;
     }

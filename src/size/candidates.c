@@ -60,7 +60,7 @@ static rub_status add(rub_size_job *job, rub_deployment d, rub_error *err) {
     describe(&t.deployment, &t.candidate);
     t.candidate.fits = status == RUB_OK && t.memory.fits;
     if (!t.candidate.fits)
-        snprintf(t.candidate.reason, sizeof t.candidate.reason, "%.159s",
+        snprintf(t.candidate.reason, sizeof t.candidate.reason, "%.399s",
                  status == RUB_OK ? t.memory.text : why.message);
     return RUB_ARRAY_PUSH(job->trial, job->n_trial, job->trial_cap, t) == RUB_OK
                ? RUB_OK

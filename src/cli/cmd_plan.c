@@ -1,0 +1,183 @@
+/* rubato plan: the whole chain, from a study to a decision for each site. */
+#include "cli/commands.h"
+
+#include "base/file.h"
+#include "base/text.h"
+#include "rubato/plan.h"
+#include "rubato/report.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+typedef struct plan_settings {
+    rub_option_values what_if;
+    double gap, time_limit, worth_time;
+    int64_t seed, threads, iterations;
+    const char *out;
+    bool no_worth, no_files, json;
+} plan_settings;
+
+static void defaults(void *settings) {
+    rub_plan_def d = rub_plan_default();
+    *(plan_settings *)settings = (plan_settings){.gap = 100 * d.solve.gap_frac,
+                                                 .time_limit = d.solve.time_limit_s,
+                                                 .worth_time = d.worth_time_s,
+                                                 .seed = -1,
+                                                 .out = "out"};
+}
+
+static rub_status run_one(const char *path, const plan_settings *s, const char *const *overrides,
+                          size_t n, bool worth, const rub_progress *progress, json_t **document,
+                          rub_outcome *outcome, rub_error *err) {
+    rub_study *study = NULL;
+    rub_status status = rub_study_read(path, overrides, n, &study, err);
+    if (status != RUB_OK)
+        return status;
+    rub_plan_def def = rub_plan_default();
+    def.solve.gap_frac = s->gap / 100.0;
+    def.solve.time_limit_s = s->time_limit;
+    def.solve.n_thread = (int32_t)s->threads;
+    def.solve.iterations = s->iterations;
+    def.worth = worth && !s->no_worth;
+    def.worth_time_s = s->worth_time;
+    def.what_if = overrides;
+    def.n_what_if = n;
+    if (s->seed >= 0)
+        study->seed = (uint64_t)s->seed;
+    def.solve.seed = study->seed;
+    status = rub_plan_run(study, &def, progress, document, outcome, err);
+    rub_study_free(study);
+    return status;
+}
+
+/* Each --what-if is planned on its own and set beside the plan of the study as it stands. */
+static rub_status compare(const char *path, const plan_settings *s, const rub_progress *progress,
+                          json_t *base, rub_error *err) {
+    json_t *all = json_array();
+    for (size_t i = 0; i < s->what_if.n; i++) {
+        json_t *other = NULL;
+        rub_outcome outcome;
+        rub_status status =
+            run_one(path, s, &s->what_if.values[i], 1, false, progress, &other, &outcome, err);
+        if (status != RUB_OK) {
+            json_decref(all);
+            return status;
+        }
+        if (outcome != RUB_OUTCOME_INFEASIBLE)
+            json_array_append_new(all, rub_plan_compare(base, other, s->what_if.values[i]));
+        else
+            json_array_append_new(
+                all, json_pack("{s:s,s:[s]}", "name", s->what_if.values[i], "lines",
+                               json_string_value(json_object_get(other, "infeasible"))));
+        json_decref(other);
+    }
+    json_object_set_new(base, "comparisons", all);
+    return RUB_OK;
+}
+
+/* out/NAME-plan.json, out/NAME-brief.html */
+static rub_status write_files(const plan_settings *s, json_t *document, char *json_path,
+                              char *html_path, size_t size, rub_error *err) {
+    const char *name =
+        json_string_value(json_object_get(json_object_get(document, "study"), "name"));
+    char *json = json_dumps(document, JSON_INDENT(1) | JSON_REAL_PRECISION(12)), *html = NULL;
+    rub_status status =
+        json ? RUB_OK : rub_error_set(err, RUB_NO_MEMORY, "out of memory while writing JSON");
+    mkdir(s->out, 0777);
+    snprintf(json_path, size, "%s/%s-plan.json", s->out, name ? name : "study");
+    snprintf(html_path, size, "%s/%s-brief.html", s->out, name ? name : "study");
+    if (status == RUB_OK)
+        status = rub_file_write(json_path, json, strlen(json), err);
+    if (status == RUB_OK)
+        status = rub_report_html(document, &html, err);
+    if (status == RUB_OK)
+        status = rub_file_write(html_path, html, strlen(html), err);
+    free(json);
+    free(html);
+    return status;
+}
+
+static rub_status print(const plan_settings *s, json_t *document, rub_error *err) {
+    char json_path[1024], html_path[1024], *text = NULL;
+    rub_status status = RUB_OK;
+    if (!s->no_files)
+        status = write_files(s, document, json_path, html_path, sizeof json_path, err);
+    if (status == RUB_OK && s->json) {
+        rub_command_print_json(json_incref(document));
+        return RUB_OK;
+    }
+    if (status == RUB_OK)
+        status = rub_report_terminal(document, isatty(STDOUT_FILENO) != 0, &text, err);
+    if (status == RUB_OK)
+        fputs(text, stdout);
+    if (status == RUB_OK && !s->no_files)
+        printf("\nwritten: %s, %s\n", json_path, html_path);
+    free(text);
+    return status;
+}
+
+static int run(const rub_command *self, const void *settings, int n_args, char **args) {
+    (void)self, (void)n_args;
+    const plan_settings *s = settings;
+    rub_progress progress = rub_command_progress();
+    rub_error err = {0};
+    json_t *document = NULL;
+    rub_outcome outcome = RUB_OUTCOME_GAP;
+    rub_status status = run_one(args[0], s, NULL, 0, true, &progress, &document, &outcome, &err);
+    if (status == RUB_OK && outcome != RUB_OUTCOME_INFEASIBLE)
+        status = compare(args[0], s, &progress, document, &err);
+    if (status == RUB_OK)
+        status = print(s, document, &err);
+    json_decref(document);
+    if (status != RUB_OK)
+        return rub_command_fail(&err);
+    return outcome == RUB_OUTCOME_INFEASIBLE ? 1 : 0;
+}
+
+#define OPTION(name, kind, field, meta, help, min, max)                                            \
+    { name, RUB_OPTION_##kind, offsetof(plan_settings, field), meta, help, min, max, NULL }
+
+static const rub_option options[] = {
+    OPTION(
+        "what-if", LIST, what_if, "KEY=VALUE",
+        "also plan with this value of the study and say what changes; may be given several times",
+        0, 0),
+    OPTION("gap", DOUBLE, gap, "PERCENT", "stop when no plan can be better by more than this (1)",
+           0, 100),
+    OPTION("time-limit", DOUBLE, time_limit, "SECONDS", "stop searching after so long (60)", 0.01,
+           1e7),
+    OPTION("worth-time", DOUBLE, worth_time, "SECONDS",
+           "time for VSS, EVPI and the value of options (20)", 0.01, 1e7),
+    OPTION("no-worth", FLAG, no_worth, NULL, "leave VSS, EVPI and the value of options out", 0, 0),
+    OPTION("iterations", INT, iterations, "N",
+           "a fixed amount of search instead of time: the same plan on any machine", 0, 1e9),
+    OPTION("seed", INT, seed, "N", "seed of paths, tree and search (the study's)", 0, 9e15),
+    OPTION("threads", INT, threads, "N", "threads; 0 = all cores", 0, 1024),
+    OPTION("out", STRING, out, "FOLDER", "where plan and brief are written (out)", 0, 0),
+    OPTION("no-files", FLAG, no_files, NULL, "write no files", 0, 0),
+    RUB_OPTION_JSON(plan_settings),
+    {0}};
+
+const rub_command rub_cmd_plan = {
+    .name = "plan",
+    .summary = "the whole chain: what to do now with every site and lease, and why",
+    .arguments = "STUDY.yaml",
+    .min_args = 1,
+    .max_args = 1,
+    .description = "Sizes each workload on each accelerator generation by simulation, simulates "
+                   "the study's futures, reduces them to a "
+                   "scenario tree, and finds a plan with a proven gap. Prints for each site the "
+                   "action now, why, and its triggers; supply "
+                   "against demand; capex by fiscal year against budget; the distribution of net "
+                   "present value; the value of flexibility. "
+                   "Writes the plan as JSON and a brief as one HTML page. Ctrl-C keeps the best "
+                   "plan so far.\n\n"
+                   "Exit status 1 when no plan keeps every limit; the reason names the limit.",
+    .examples = "  rubato plan examples/hyperscaler-2025.yaml --what-if partner.leaves=2025-Q2\n"
+                "  rubato plan study.yaml --time-limit 30 --no-worth --json",
+    .options = options,
+    .settings_size = sizeof(plan_settings),
+    .defaults = defaults,
+    .run = run};
