@@ -7,7 +7,8 @@
 
 #include "rubato/base.h"
 
-#define RUB_TRACE_MAX_TOK 16777216 /* tokens in one prompt or answer; more is taken for an error   \
+#define RUB_TRACE_MAX_TOK                                                                          \
+    16777216 /* tokens in one prompt or answer; more is taken for an error   \
                                     */
 
 /* Requests in arrival order. Times count from the first request (arrival_s[0] == 0). */
