@@ -115,7 +115,7 @@ static const char *nearest_unit(const char *word) {
         if (strcasecmp(word, atoms[i].name) == 0)
             return atoms[i].name;
     }
-    return strlen(word) > 2 ? rub_text_nearest(word, names, RUB_LEN(atoms)) : NULL;
+    return strlen(word) > 3 ? rub_text_nearest(word, names, RUB_LEN(atoms)) : NULL;
 }
 
 static rub_status unknown_unit(const char *p, size_t n, rub_error *err) {
