@@ -66,7 +66,7 @@ typedef struct rub_accelerator {
     double tdp_w;            /* of the accelerator alone */
     double idle_w;           /* of the accelerator alone */
     double allin_w;          /* planned IT power per accelerator: server, network, storage */
-    double usd_per_h;        /* default hourly price (newest 3-year rental, else on-demand, else
+    double usd_per_h;        /* default hourly price (newest 3-year rental, else newest rental, else
                                 ownership) [USD per accelerator-hour]; 0 = no price known */
     double purchase_usd;     /* all-in server capex per accelerator; 0 = not known */
     double training_mfu;     /* model-FLOPs utilisation at bf16 in large dense training */

@@ -123,7 +123,7 @@ typedef struct rub_memory {
     double missing_bytes; /* how much is missing for one request of 2,048 tokens; 0 when it fits */
     double kv_bytes_per_tok;       /* each further token costs, on this accelerator */
     double kv_fixed_bytes_per_seq; /* a request's sliding-window layers when the window is full */
-    int64_t kv_blocks;             /* blocks of block_size_tok (every layer at full context) */
+    int64_t kv_blocks;             /* blocks of block_size_tok; windows count as at 4,096 tokens */
     int64_t kv_tokens;
     int64_t max_context_tok; /* longest single request that fits, at most the model's context */
     int64_t max_batch_4k;    /* requests of 4,096 tokens that fit at once */

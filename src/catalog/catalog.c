@@ -184,17 +184,16 @@ static int by_age(const void *x, const void *y) {
     return order != 0 ? order : (a > b) - (a < b);
 }
 
-/* The newest price of a kind; NULL when there is none. */
+/* The newest price whose kind begins so; NULL when there is none. */
 static const rub_price *newest(const rub_accelerator *a, const char *kind) {
     for (int32_t i = 0; i < a->n_price; i++)
-        if (strcmp(a->price[i]->kind, kind) == 0)
+        if (strncmp(a->price[i]->kind, kind, strlen(kind)) == 0)
             return a->price[i];
     return NULL;
 }
 
 static void choose_prices(rub_accelerator *a) {
-    static const char *const kinds[] = {"rental_3y", "rental_1y", "rental_on_demand",
-                                        "tco_neocloud", "tco_hyperscaler"};
+    static const char *const kinds[] = {"rental_3y", "rental", "tco"};
     for (size_t i = 0; i < RUB_LEN(kinds) && !a->default_price; i++)
         a->default_price = newest(a, kinds[i]);
     a->usd_per_h = a->default_price ? a->default_price->usd : 0.0;

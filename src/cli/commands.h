@@ -9,7 +9,8 @@
     X(trace_make)                                                                                  \
     X(simulate)                                                                                    \
     X(size)                                                                                        \
-    X(report)
+    X(report)                                                                                      \
+    X(catalog)
 
 #define X(name) extern const rub_command rub_cmd_##name;
 RUB_COMMAND_LIST(X)

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { REQUEST_TOK = 4096 }; /* typical request, for figures that depend on its length */
+
 /* CUDA context, graphs for decode batches, communicators: vLLM's start-up log reports 0.5 to 1.5
  * GiB of graphs and 0.5 to 1 GiB outside the allocator on 80 GB cards (from memory; assumed). */
 static double reserve_bytes(const rub_deployment *d) {
@@ -96,25 +98,30 @@ static double kv_rates(const rub_deployment *d, rub_memory *out) {
     return longest;
 }
 
-/* All layers at full context: what a block of block_size_tok takes when every layer keeps it. */
+/* A block's bytes. Layers with a window keep no more than that of a request, so that what a token
+ * costs falls with the context: it is taken at requests of 4,096 tokens. */
 static double block_bytes(const rub_deployment *d) {
     double bytes = 0.0;
-    for (int32_t i = 0; i < d->model->n_group; i++)
-        bytes += d->model->group[i].n_layer * rub_kv_bytes_local(d, &d->model->group[i].attention);
+    for (int32_t i = 0; i < d->model->n_group; i++) {
+        const rub_layer_group *g = &d->model->group[i];
+        double window = g->attention.window_tok;
+        double kept = window > 0.0 && window < REQUEST_TOK ? window / REQUEST_TOK : 1.0;
+        bytes += kept * g->n_layer * rub_kv_bytes_local(d, &g->attention);
+    }
     return bytes * d->block_size_tok;
 }
 
 static void count_capacity(const rub_deployment *d, double longest_window, rub_memory *m) {
     double block = block_bytes(d), context = (double)d->model->context_tok;
-    double over = m->kv_bytes - m->kv_fixed_bytes_per_seq;
-    m->kv_blocks = block > 0.0 ? (int64_t)(m->kv_bytes / block) : INT32_MAX;
+    double blocks = block > 0.0 ? m->kv_bytes / block : 0.0;
+    m->kv_blocks = blocks < 1e12 ? (int64_t)blocks : (int64_t)1e12;
     m->kv_tokens = m->kv_blocks * d->block_size_tok;
+    double over = m->kv_bytes - m->kv_fixed_bytes_per_seq;
     double longest = m->kv_bytes_per_tok > 0.0 ? over / m->kv_bytes_per_tok : context;
     if (longest < longest_window)
         longest = (double)m->kv_tokens;
     m->max_context_tok = (int64_t)fmax(0.0, fmin(longest, context));
-    double request = kv_of_request(m, longest_window, 4096.0);
-    m->max_batch_4k = request > 0.0 ? (int64_t)(m->kv_bytes / request) : d->max_seqs;
+    m->max_batch_4k = m->kv_tokens / REQUEST_TOK;
 }
 
 static rub_memory plan(const rub_deployment *d) {
