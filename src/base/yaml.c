@@ -97,7 +97,8 @@ static rub_yaml_node *new_node(composer *c, rub_yaml_kind kind, yaml_mark_t mark
                                 .line = (int32_t)mark.line + 1,
                                 .column = (int32_t)mark.column + 1,
                                 .file = c->file,
-                                .n_nodes = 1};
+                                .n_nodes = 1,
+                                .n_levels = 1};
     return node;
 }
 
@@ -118,11 +119,14 @@ static rub_status add_anchor(composer *c, const yaml_char_t *name, rub_yaml_node
     return RUB_OK;
 }
 
-static rub_status compose_alias(composer *c, const yaml_event_t *event, rub_yaml_node **out) {
+static rub_status compose_alias(composer *c, const yaml_event_t *event, int depth,
+                                rub_yaml_node **out) {
     const char *name = (const char *)event->data.alias.anchor;
     for (size_t i = c->n_anchor; i-- > 0;)
         if (strcmp(c->anchors[i].name, name) == 0) {
             *out = c->anchors[i].node;
+            if (depth + (*out)->n_levels > RUB_YAML_MAX_DEPTH + 1)
+                return fail(c, event->start_mark, "nested deeper than 64 levels, expected fewer");
             return count_nodes(c, (*out)->n_nodes, event->start_mark);
         }
     return fail(c, event->start_mark, "alias of an anchor that is not known or not yet complete");
@@ -187,8 +191,11 @@ static rub_status close_collection(composer *c, rub_yaml_node *node, size_t base
             node->key[i] = c->stack[base + 2 * i];
         node->value[i] = c->stack[base + step * i + step - 1];
     }
-    for (size_t i = base; i < c->n_stack; i++)
+    for (size_t i = base; i < c->n_stack; i++) {
         node->n_nodes += c->stack[i]->n_nodes;
+        if (c->stack[i]->n_levels >= node->n_levels)
+            node->n_levels = c->stack[i]->n_levels + 1;
+    }
     c->n_stack = base;
     return step == 2 ? check_unique(c, node) : RUB_OK;
 }
@@ -230,7 +237,7 @@ static rub_status compose_collection(composer *c, const yaml_event_t *start, int
 static rub_status compose(composer *c, const yaml_event_t *event, int depth, rub_yaml_node **out) {
     switch (event->type) {
     case YAML_ALIAS_EVENT:
-        return compose_alias(c, event, out);
+        return compose_alias(c, event, depth, out);
     case YAML_SCALAR_EVENT:
         return compose_scalar(c, event, out);
     case YAML_SEQUENCE_START_EVENT:
@@ -349,7 +356,8 @@ rub_status rub_yaml_put(rub_yaml *doc, rub_yaml_node *map, const char *key, cons
                             .column = fresh.root->column,
                             .file = fresh.root->file,
                             .scalar = copy,
-                            .n_nodes = 1};
+                            .n_nodes = 1,
+                            .n_levels = 1};
     if (map->n > 0) {
         memcpy(keys, map->key, map->n * sizeof *keys);
         memcpy(values, map->value, map->n * sizeof *values);

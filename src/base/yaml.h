@@ -2,7 +2,7 @@
  * value can say where it stands. One document a file; keys are scalars and unique in their mapping.
  *
  * Aliases (*name) share the anchored node. Limits keep hostile input small: RUB_YAML_MAX_DEPTH
- * levels, RUB_YAML_MAX_NODES nodes counted as if every alias were written out. */
+ * levels and RUB_YAML_MAX_NODES nodes, both counted as if every alias were written out. */
 #ifndef RUB_BASE_YAML_H
 #define RUB_BASE_YAML_H
 
@@ -24,6 +24,7 @@ struct rub_yaml_node {
     rub_yaml_node **key;   /* MAPPING: scalar nodes (n) */
     rub_yaml_node **value; /* SEQUENCE: items; MAPPING: values (n) */
     size_t n_nodes;        /* of this subtree, aliases written out */
+    int32_t n_levels;      /* of this subtree, 1 for a scalar */
 };
 
 typedef struct rub_yaml rub_yaml; /* a document; owns its nodes */

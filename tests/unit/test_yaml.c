@@ -67,6 +67,12 @@ static void depth_is_limited(void **state) {
     memset(text + 200, ']', 200);
     text[400] = '\0';
     expect_error(text, "s.yaml:1:65: nested deeper");
+    rub_text chain = {0}; /* ten levels more with each alias */
+    rub_text_add(&chain, "a0: &a0 x\n");
+    for (int i = 1; i < 10; i++)
+        rub_text_add(&chain, "a%d: &a%d [[[[[[[[[[*a%d]]]]]]]]]]\n", i, i, i - 1);
+    expect_error(chain.data, "s.yaml:8:19: nested deeper");
+    rub_text_clear(&chain);
 }
 
 /* Nine levels of ten aliases each stand for a billion values. */
