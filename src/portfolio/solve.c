@@ -2,6 +2,7 @@
 #include "rubato/portfolio.h"
 
 #include "base/array.h"
+#include "portfolio/mip.h"
 #include "portfolio/pricing.h"
 
 #include <math.h>
@@ -25,12 +26,32 @@ static rub_status settle(const rub_problem *problem, const rub_plan *plan, rub_s
     return status;
 }
 
+/* Arcs over nodes that Cbc is still quick with: 2,000 integer columns take it seconds, 20,000 minutes
+ * (docs/decisions/004-pricing.md). */
+#define MIP_MOST_ARCS 2000
+
+static rub_method choose(const rub_problem *problem, const rub_solve_def *def, rub_status *status,
+                         rub_error *err) {
+    rub_compiled c = {0};
+    if (def->method != RUB_METHOD_AUTO)
+        return def->method;
+    *status = rub_compiled_make(problem, &c, err);
+    int64_t size = *status == RUB_OK ? rub_mip_size(&c) : 0;
+    rub_compiled_clear(&c);
+    return size <= MIP_MOST_ARCS ? RUB_METHOD_MIP : RUB_METHOD_PRICING;
+}
+
 rub_status rub_portfolio_solve(const rub_problem *problem, const rub_solve_def *def,
                                const rub_progress *progress, rub_plan *plan,
                                rub_solve_result *result, rub_error *err) {
     rub_plan made = {0};
     rub_solve_result r = {0};
-    rub_status status = rub_pricing_solve(problem, def, progress, &made, &r, err);
+    rub_status status = RUB_OK;
+    rub_method method = choose(problem, def, &status, err);
+    if (status == RUB_OK)
+        status = method == RUB_METHOD_MIP
+                     ? rub_mip_solve(problem, def, &made, &r, err)
+                     : rub_pricing_solve(problem, def, progress, &made, &r, err);
     if (status == RUB_OK && r.outcome != RUB_OUTCOME_INFEASIBLE)
         status = settle(problem, &made, &r, err);
     if (status != RUB_OK) {
