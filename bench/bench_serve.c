@@ -1,0 +1,96 @@
+/* The fast engine: one loaded replica on one core with the linear perf model; then fleets. */
+#include "bench.h"
+
+#include "rubato/serve.h"
+
+typedef struct scene {
+    rub_trace trace;
+    rub_perf perf;
+    rub_serve_def def;
+    rub_serve_times times;
+    rub_serve_totals totals;
+    int by_iteration;
+} scene;
+
+static double run(void *ctx) {
+    scene *s = ctx;
+    rub_error err = {0};
+    if (rub_serve_run(&s->trace, &s->perf, &s->def, NULL, &s->times, &s->totals, &err) != RUB_OK) {
+        fprintf(stderr, "%s\n", err.message);
+        exit(1);
+    }
+    return s->by_iteration ? (double)s->totals.n_iteration : (double)s->trace.n_req;
+}
+
+static scene *make(size_t n, double rate, rub_lengths input, rub_lengths output) {
+    scene *s = calloc(1, sizeof *s);
+    rub_trace_make_def def = rub_trace_make_default();
+    def.n_req = n;
+    def.rate_per_s = rate;
+    def.input = input;
+    def.output = output;
+    s->perf = (rub_perf){.kind = RUB_PERF_LINEAR, .linear = {6e-3, 2.2e-5, 8.2e-8, 3.4e-9}};
+    s->def = rub_serve_default();
+    if (rub_trace_make(&def, &s->trace, NULL) != RUB_OK ||
+        rub_serve_times_init(&s->times, n, NULL) != RUB_OK)
+        exit(1);
+    return s;
+}
+
+static void drop(scene *s) {
+    rub_trace_clear(&s->trace);
+    rub_serve_times_clear(&s->times);
+    free(s);
+}
+
+static void both(const char *name, scene *s) {
+    char text[80];
+    s->by_iteration = 0;
+    bench(name, "requests", 1, run, s);
+    s->by_iteration = 1;
+    snprintf(text, sizeof text, "  the same by iteration");
+    bench(text, "iterations", 1, run, s);
+    printf("  busy %.1f %%, %.3g iterations, %.3g tokens decoded\n",
+           100 * s->totals.busy_s / s->totals.end_s, (double)s->totals.n_iteration,
+           (double)s->totals.decode_tok);
+}
+
+int main(int argc, char **argv) {
+    size_t scale = argc > 1 && !strcmp(argv[1], "--quick") ? 20 : 1;
+    rub_trace_make_def conv = rub_trace_make_default();
+    rub_trace_preset("azure-conv", &conv, NULL);
+    rub_lengths short_in = {1, {1}, {4.0}, {0.3}, 512}, short_out = {1, {1}, {3.0}, {0.3}, 64};
+    rub_lengths long_out = {1, {1}, {8.3}, {0.3}, 16384};
+    static const char *const policy[] = {"vllm", "sarathi", "vllm-v0"};
+    for (int p = 0; p < 3; p++) {
+        char name[80];
+        scene *s = make(1000000 / scale, 24.0, conv.input, conv.output);
+        s->def.policy = (rub_policy)p;
+        s->def.max_batch_tok = p == 2 ? 16384 : 8192;
+        s->def.kv_blocks = 60000;
+        snprintf(name, sizeof name, "%s, Azure conversation lengths, loaded", policy[p]);
+        both(name, s);
+        drop(s);
+    }
+    scene *s = make(2000000 / scale, 400.0, short_in, short_out);
+    s->def.kv_blocks = 60000;
+    both("vllm, short prompts and answers, loaded", s);
+    drop(s);
+    s = make(20000 / scale, 0.5, conv.input, long_out);
+    s->def.kv_blocks = 200000;
+    both("vllm, long answers, loaded", s);
+    drop(s);
+    s = make(1000000 / scale, 24.0 * 64, conv.input, conv.output);
+    s->def.n_replica = 64;
+    s->def.kv_blocks = 60000;
+    s->def.n_thread = 4;
+    bench("vllm, 64 replicas, round-robin", "requests", 4, run, s);
+    drop(s);
+    s = make(10000000 / scale, 24.0, conv.input, conv.output);
+    s->def.kv_blocks = 60000;
+    run(s);
+    printf("10 million requests in memory: trace, times and engine peak at %.0f MB\n",
+           bench_peak_mb());
+    drop(s);
+    return 0;
+}
