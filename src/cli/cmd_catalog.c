@@ -295,39 +295,30 @@ static rub_status deployment_of(const settings *s, const rub_catalog *c, const r
     return RUB_OK;
 }
 
-/* Adds what a replica of the model on --on needs, gives and costs. */
-static int show_deployment(const settings *s, const rub_catalog *c, const rub_model *m,
-                           json_t *document) {
-    rub_deployment d;
-    rub_memory memory;
+/* The model, and with --on what a replica needs, gives and costs. */
+static int show_model(const settings *s, const rub_catalog *c, const rub_model *m) {
+    rub_deployment d = {0};
+    rub_memory memory = {.fits = true};
     rub_error err = {0};
-    rub_status status = deployment_of(s, c, m, &d, &err);
-    if (status == RUB_OK)
+    rub_status status = s->on ? deployment_of(s, c, m, &d, &err) : RUB_OK;
+    if (status == RUB_OK && s->on)
         status = rub_memory_plan(&d, &memory, &err);
     if (status != RUB_OK)
         return rub_command_fail(&err);
-    rub_power power = rub_power_of(&d);
-    if (document)
-        json_object_set_new(document, "deployment",
-                            memory_json(&memory, &power, rub_cost_per_h(&d)));
-    else
-        printf("  %s\n  power          %.0f W idle to %.0f W, without cooling; %.2f USD per hour\n",
-               memory.text, power.idle_w, power.peak_w, rub_cost_per_h(&d));
-    return memory.fits ? 0 : 1;
-}
-
-static int show_model(const settings *s, const rub_catalog *c, const rub_model *m) {
-    json_t *document = s->json ? model_json(m) : NULL;
-    if (!s->json)
-        print_model(m);
-    int rc = s->on ? show_deployment(s, c, m, document) : 0;
-    if (rc == 2) {
-        json_decref(document);
-        return rc;
-    }
-    if (document)
+    rub_power power = s->on ? rub_power_of(&d) : (rub_power){0};
+    double usd_per_h = s->on ? rub_cost_per_h(&d) : 0.0;
+    if (s->json) {
+        json_t *document = model_json(m);
+        if (s->on)
+            json_object_set_new(document, "deployment", memory_json(&memory, &power, usd_per_h));
         rub_command_print_json(document);
-    return rc;
+        return memory.fits ? 0 : 1;
+    }
+    print_model(m);
+    if (s->on)
+        printf("  %s\n  power          %.0f W idle to %.0f W, without cooling; %.2f USD per hour\n",
+               memory.text, power.idle_w, power.peak_w, usd_per_h);
+    return memory.fits ? 0 : 1;
 }
 
 static int show_all(const settings *s, const rub_catalog *c) {
