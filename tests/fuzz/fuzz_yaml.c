@@ -40,11 +40,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
 
 #ifndef RUB_LIBFUZZER
 int main(void) {
-    static const char *const seeds[] = {
+    static const char study[] =
         "study: x\nsites:\n  - name: a\n    power: 48 MW\n    stages: {option: 1, shell: [2, 3]}\n"
-        "  - name: \"b \\u00e9\"\n    notes: |\n      two\n      lines\n",
-        "base: &b {k: 1, l: [1, 2]}\nother: *b\nlist: [*b, *b]\n",
-        "{\"json\": [1, 2.5e3, null, true], 'q': ~}\n"};
+        "  - name: \"b \\u00e9\"\n    notes: |\n      two\n      lines\n";
+    static const char aliases[] = "base: &b {k: 1, l: [1, 2]}\nother: *b\nlist: [*b, *b]\n";
+    static const char json[] = "{\"json\": [1, 2.5e3, null, true], 'q': ~}\n";
+    static const char *const seeds[] = {study, aliases, json};
     return replay(seeds, sizeof seeds / sizeof *seeds);
 }
 #endif
