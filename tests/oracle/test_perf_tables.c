@@ -85,7 +85,7 @@ static void tables_agree_with_operators(void **state) {
             rub_perf_clear(&perf);
         }
     assert_true(n > 5000);
-    print_message("%d batches, largest difference %.3g\n", n, worst);
+    print_message("# %d batches, largest difference %.3g\n", n, worst);
 }
 
 /* More of anything never takes less time. */

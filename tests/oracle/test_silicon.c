@@ -171,15 +171,16 @@ static void summarise(errors *e, double *median, double *p90) {
     qsort(e->ratio, (size_t)e->n, sizeof(double), by_value);
     *median = e->ratio[e->n / 2];
     *p90 = e->ratio[(int)(0.9 * e->n)];
-    print_message("%-14s %5d rows: predicted / measured %.2f, error median %.1f %%, p90 %.1f %%\n",
-                  e->name, e->n, middle, 100 * *median, 100 * *p90);
+    print_message(
+        "# %-14s %5d rows: predicted / measured %.2f, error median %.1f %%, p90 %.1f %%\n", e->name,
+        e->n, middle, 100 * *median, 100 * *p90);
 }
 
 static void time_per_token_is_near_what_was_measured(void **state) {
     (void)state;
     rub_file file;
     if (rub_file_open(SILICON, &file, NULL) != RUB_OK) {
-        print_message("skipped: no ../shared\n");
+        print_message("# skipped: no ../shared\n");
         skip();
     }
     rub_catalog *catalog = NULL;
