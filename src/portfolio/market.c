@@ -308,6 +308,12 @@ static void solve(rub_market *k) {
 static void store(const rub_market *k, int32_t node, int32_t j, double x, rub_plan *plan) {
     const rub_problem *p = k->p;
     const column *c = &k->col[j];
+    if (c->kind == SERVED || c->kind == MUST)
+        x *= unit_of(k, balance_of(p, c->a));
+    else if (c->kind == RENT_IN || c->kind == RENT_OUT)
+        x *= unit_of(k, c->a);
+    else if (c->kind == SHIP)
+        x *= k->unit[0];
     size_t pool =
         ((size_t)node * (size_t)p->n_region + (size_t)c->a) * (size_t)p->n_gen + (size_t)c->b;
     size_t step = ((size_t)node * (size_t)(p->n_region + 1) + (size_t)c->a) * (size_t)p->n_step +
