@@ -222,6 +222,20 @@ rub_status rub_portfolio_solve(const rub_problem *problem, const rub_solve_def *
                                const rub_progress *progress, rub_plan *plan,
                                rub_solve_result *result, rub_error *err);
 
+/* What else a block could do now: the objective when only this block plans anew, with that action at
+ * the root, and all others keep to the plan. */
+typedef struct rub_alternative {
+    int32_t block;
+    rub_action action;
+    int32_t gen; /* of fit out and refresh; else 0 */
+    double value_usd;
+} rub_alternative;
+
+/* All alternatives of the first block of each behaviour in each site. *out is malloc'ed (*n). Cost: one
+ * dynamic program each. */
+rub_status rub_plan_alternatives(const rub_problem *problem, const rub_plan *plan,
+                                 rub_alternative **out, size_t *n, rub_error *err);
+
 /* ---- evaluation, sharing no code with the solvers ------------------------------------------- */
 
 typedef enum rub_cash_kind {

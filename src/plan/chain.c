@@ -5,9 +5,7 @@
 
 #include "base/array.h"
 
-#include <math.h>
-#include <string.h>
-#include <time.h>
+#include <stdlib.h>
 
 rub_plan_def rub_plan_default(void) {
     return (rub_plan_def){.solve = rub_solve_default(), .worth = true, .worth_time_s = 20.0};
@@ -54,9 +52,12 @@ typedef struct run {
     rub_plan plan;
     rub_solve_result solve;
     rub_evaluation evaluation;
+    rub_alternative *alternative;
+    size_t n_alternative;
 } run;
 
 static void clear(run *r) {
+    free(r->alternative);
     rub_evaluation_clear(&r->evaluation);
     rub_solve_result_clear(&r->solve);
     rub_plan_clear(&r->plan);
@@ -76,7 +77,8 @@ static rub_status decide(const rub_study *study, const rub_plan_def *def,
     RUB_TRY(rub_portfolio_solve(&r->problem, &def->solve, progress, &r->plan, &r->solve, err));
     if (r->solve.outcome == RUB_OUTCOME_INFEASIBLE)
         return RUB_OK;
-    return rub_plan_evaluate(&r->problem, &r->plan, &r->evaluation, err);
+    RUB_TRY(rub_plan_evaluate(&r->problem, &r->plan, &r->evaluation, err));
+    return rub_plan_alternatives(&r->problem, &r->plan, &r->alternative, &r->n_alternative, err);
 }
 
 /* Three questions share the time: what today's decisions gain from the tree, what knowing would
@@ -137,7 +139,8 @@ rub_status rub_plan_run(const rub_study *study, const rub_plan_def *def,
         clear(&r);
         return status;
     }
-    rub_facts facts = {study, &r.tree, &r.problem, &r.yields, &r.plan, &r.evaluation, &r.solve};
+    rub_facts facts = {study,         &r.tree,  &r.problem,    &r.yields,      &r.plan,
+                       &r.evaluation, &r.solve, r.alternative, r.n_alternative};
     json_t *result = document_of(&facts, def, &r.loss);
     if (r.solve.outcome != RUB_OUTCOME_INFEASIBLE && def->worth)
         status = add_worth(result, &facts, def, progress, err);

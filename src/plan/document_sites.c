@@ -207,6 +207,28 @@ static json_t *why(const rub_facts *facts, int32_t block, rub_action action) {
     return result;
 }
 
+/* The best of what the block could do instead, and what that would cost. NULL: nothing else is open. */
+static json_t *runner_up(const rub_facts *facts, int32_t block) {
+    const rub_alternative *best = NULL;
+    for (size_t i = 0; i < facts->n_alternative; i++) {
+        const rub_alternative *one = &facts->alternative[i];
+        if (one->block == block && (!best || one->value_usd > best->value_usd))
+            best = one;
+    }
+    if (!best)
+        return NULL;
+    double loses = fmax(0.0, facts->solve->value_usd - best->value_usd);
+    rub_text text = {0};
+    bool orders = best->action == RUB_ACTION_FIT_OUT || best->action == RUB_ACTION_REFRESH;
+    rub_text_add(&text, "%s%s%s", rub_action_text(best->action), orders ? " " : "",
+                 orders ? facts->study->generation[best->gen].name : "");
+    rub_text_add(&text, loses >= 5e4 ? ", worth $%.1fM less" : ", worth as much", loses / 1e6);
+    json_t *row = json_pack("{s:s,s:f,s:s}", "action", rub_action_text(best->action), "loses_usd",
+                            loses, "text", text.data ? text.data : "");
+    rub_text_clear(&text);
+    return row;
+}
+
 /* Triggers of the first block of each kind of behaviour (equal plans give equal triggers). */
 static json_t *triggers_of(const rub_facts *facts, int32_t site) {
     json_t *all = json_array();
@@ -246,6 +268,9 @@ static json_t *site_row(const rub_facts *facts, int32_t s) {
     json_object_set_new(row, "action", json_string(rub_action_text(most)));
     json_object_set_new(row, "actions_now", now);
     json_object_set_new(row, "why", why(facts, first, most));
+    json_t *other = runner_up(facts, first);
+    if (other)
+        json_object_set_new(row, "runner_up", other);
     json_object_set_new(row, "mw_quarter_usd", json_real(price_ahead(facts, first)));
     json_object_set_new(row, "own_cash_npv_usd", json_real(npv));
     json_object_set_new(row, "prob_ever_live", json_real(ever_live(facts, first, &when)));

@@ -13,6 +13,8 @@ typedef struct rub_facts {
     const rub_plan *plan;
     const rub_evaluation *evaluation;
     const rub_solve_result *solve;
+    const rub_alternative *alternative; /* what blocks could do instead now (n_alternative) */
+    size_t n_alternative;
 } rub_facts;
 
 /* Quantile (0..1) of n values with weights; sorts index scratch. NaN for n == 0. */
