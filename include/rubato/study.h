@@ -12,6 +12,7 @@
 #include "rubato/base.h"
 
 #define RUB_NEVER INT32_MAX
+#define RUB_STUDY_MAX_NODES 200000 /* of a scenario tree */
 #define RUB_NAME_MAX 48
 
 typedef char rub_name[RUB_NAME_MAX];
@@ -332,6 +333,8 @@ typedef struct rub_study {
     rub_study_process process;
     rub_study_tree tree;
     rub_study_risk risk;
+    int32_t n_figure;         /* figures given in the file and its tables */
+    int32_t n_figure_sourced; /* of them, covered by an entry of sources that is not "assumed" */
 } rub_study;
 
 /* Reads and checks a study and the CSV tables it names. overrides: n strings "key.path=value" as
@@ -346,6 +349,29 @@ rub_status rub_study_read_memory(const char *name, const char *bytes, size_t n,
                                  rub_error *err);
 
 void rub_study_free(rub_study *study);
+
+/* ---- findings: everything that is wrong or odd, not only the first -------------------------- */
+
+#define RUB_STUDY_MAX_FINDINGS 20 /* errors kept, and warnings kept */
+
+typedef struct rub_study_findings {
+    size_t n_error, n_warning; /* found; of each the first RUB_STUDY_MAX_FINDINGS are kept */
+    rub_error error[RUB_STUDY_MAX_FINDINGS];
+    rub_error warning[RUB_STUDY_MAX_FINDINGS];
+} rub_study_findings;
+
+/* As rub_study_read, and lists all findings (findings may be NULL; filled on failure as well). The
+ * status and *err are those of the first error. */
+rub_status rub_study_check(const char *path, const char *const *overrides, size_t n_override,
+                           rub_study **out, rub_study_findings *findings, rub_error *err);
+
+/* The keys of the study file as Markdown (docs/study.md), from the tables that drive the reader.
+ * malloc'ed; NULL when out of memory. */
+char *rub_study_keys_markdown(void);
+
+/* Number of nodes of the study's scenario tree: given in full, or by its branching. */
+int64_t rub_study_tree_nodes(const rub_study *study);
+int64_t rub_study_tree_leaves(const rub_study *study);
 
 /* "2025-Q3" of a calendar quarter; buf of at least 12; returns buf. "never" for RUB_NEVER. */
 char *rub_quarter_text(int32_t q, char *buf, size_t size);
