@@ -10,7 +10,8 @@
     X(simulate)                                                                                    \
     X(size)                                                                                        \
     X(report)                                                                                      \
-    X(catalog)
+    X(catalog)                                                                                     \
+    X(check)
 
 #define X(name) extern const rub_command rub_cmd_##name;
 RUB_COMMAND_LIST(X)

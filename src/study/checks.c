@@ -154,6 +154,7 @@ static void check_markets(rub_reader *r) {
 
 void rub_reader_check(rub_reader *r) {
     check_present(r);
+    rub_reader_check_sites(r);
     if (r->findings->n_error)
         return;
     check_shares(r);
@@ -161,7 +162,5 @@ void rub_reader_check(rub_reader *r) {
     check_tree(r);
     check_budgets(r);
     check_partners(r);
-    rub_reader_check_sites(r);
-    if (!r->findings->n_error)
-        check_markets(r);
+    check_markets(r);
 }

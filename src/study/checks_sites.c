@@ -246,7 +246,8 @@ void rub_reader_check_sites(rub_reader *r) {
                                   .defaults = r->site_defaults,
                                   .name = map->key[i]->scalar}};
         rub_quarter_text(r->study->start_q, c.start, sizeof c.start);
-        check_site(&c);
+        if (r->site_is_read[i])
+            check_site(&c);
     }
     if (!r->findings->n_error)
         check_grid(r);

@@ -32,6 +32,7 @@ typedef struct rub_reader {
     rub_yaml_node *root;
     const rub_yaml_node *section[RUB_N_SECTION]; /* mappings; NULL when absent */
     const rub_yaml_node *site_defaults;
+    uint8_t *site_is_read; /* without errors, so that its terms can be compared (n_site) */
     rub_study *study;
     rub_study_findings *findings;
     bool out_of_memory;

@@ -291,10 +291,12 @@ static void read_partner(rub_reader *r, const rub_entry *entry, void *out, int32
 
 static void read_site(rub_reader *r, const rub_entry *entry, void *out, int32_t index) {
     rub_study_site *site = out;
-    (void)index;
+    size_t before = r->findings->n_error;
     site->generation = site->rofr_partner = -1;
     site->line = entry->at->line;
     rub_entry_read(r, entry, site);
+    if (r->site_is_read)
+        r->site_is_read[index] = r->findings->n_error == before;
 }
 
 /* ---- market --------------------------------------------------------------------------------- */
@@ -446,6 +448,8 @@ void rub_reader_sections(rub_reader *r) {
     s->demand = read_section(r, RUB_SECTION_DEMAND, sizeof *s->demand, &s->n_demand, read_demand);
     s->partner =
         read_section(r, RUB_SECTION_PARTNERS, sizeof *s->partner, &s->n_partner, read_partner);
+    if (r->section[RUB_SECTION_SITES])
+        r->site_is_read = rub_reader_take(r, r->section[RUB_SECTION_SITES]->n);
     s->site = read_section(r, RUB_SECTION_SITES, sizeof *s->site, &s->n_site, read_site);
     s->market = read_section(r, RUB_SECTION_MARKET, sizeof *s->market, &s->n_market, read_market);
     if (r->out_of_memory)
