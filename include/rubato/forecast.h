@@ -35,4 +35,64 @@ rub_status rub_process_simulate(const rub_study *study, int32_t n_path, uint64_t
                                 rub_paths *out, rub_error *err);
 void rub_paths_clear(rub_paths *paths);
 
+/* ---- demand series ------------------------------------------------------------------------- */
+
+typedef enum rub_step_kind {
+    RUB_STEP_INDEX,
+    RUB_STEP_HOUR,
+    RUB_STEP_DAY,
+    RUB_STEP_WEEK,
+    RUB_STEP_MONTH,
+    RUB_STEP_QUARTER
+} rub_step_kind;
+
+const char *rub_step_text(rub_step_kind step);
+
+/* Equally spaced values; gaps of the file are filled by the value before and counted. */
+typedef struct rub_series {
+    int32_t n, season;  /* season: steps in a cycle (24, 7, 52, 12, 4; 1 = none) */
+    rub_step_kind step; /* told from the median distance of the dates */
+    double first_day;   /* of the first value, days since 1970; index: the first index */
+    int32_t n_filled;
+    double *value; /* (n) */
+} rub_series;
+
+/* Reads a CSV of time and value. time_column, value_column: names, or NULL for the first and second.
+ * Times: 2024-03-05[ hh:mm:ss], 2024-03, 2024-Q3, or plain numbers. Errors with line and column. */
+rub_status rub_series_read(const char *path, const char *time_column, const char *value_column,
+                           rub_series *out, rub_error *err);
+rub_status rub_series_read_memory(const char *name, const char *bytes, size_t n,
+                                  const char *time_column, const char *value_column,
+                                  rub_series *out, rub_error *err);
+void rub_series_clear(rub_series *series);
+
+enum { RUB_METHOD_SNAIVE, RUB_METHOD_DAMPED, RUB_METHOD_GROWTH, RUB_N_FORECAST };
+const char *rub_forecast_method_text(int method);
+
+/* Point forecast of one method for h steps after the n values given. Values may be of any sign;
+ * the growth curve needs positive ones (else it repeats the last). */
+rub_status rub_forecast_point(int method, const double *value, int32_t n, int32_t season, int32_t h,
+                              double *out);
+
+/* How a method, or their combination (last), did on origins that it had not seen. */
+typedef struct rub_forecast_score {
+    double mase,
+        smape; /* mean absolute scaled error (by the seasonal naive in sample), symmetric MAPE */
+    double weight; /* in the combination */
+} rub_forecast_score;
+
+typedef struct rub_forecast {
+    int32_t h;                      /* steps ahead */
+    double *p10, *p50, *p90, *mean; /* by step (h) */
+    rub_forecast_score score[RUB_N_FORECAST + 1];
+    int32_t n_origin;   /* of the back-test */
+    double coverage_80; /* share of left-out values inside p10..p90 of the other origins */
+} rub_forecast;
+
+/* Combination of the methods, weighted by a rolling back-test; quantiles from its errors by distance.
+ * Errors: RUB_INVALID (fewer than 8 values, h out of range). */
+rub_status rub_forecast_make(const rub_series *series, int32_t h, rub_forecast *out,
+                             rub_error *err);
+void rub_forecast_clear(rub_forecast *forecast);
+
 #endif
