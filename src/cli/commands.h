@@ -9,9 +9,11 @@
     X(trace_make)                                                                                  \
     X(simulate)                                                                                    \
     X(size)                                                                                        \
+    X(forecast)                                                                                    \
+    X(plan)                                                                                        \
     X(report)                                                                                      \
-    X(catalog)                                                                                     \
-    X(check)
+    X(check)                                                                                       \
+    X(catalog)
 
 #define X(name) extern const rub_command rub_cmd_##name;
 RUB_COMMAND_LIST(X)

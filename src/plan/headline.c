@@ -23,7 +23,9 @@ static const char *string(const json_t *object, const char *key) {
 static const char *money(double usd, char buf[32]) {
     double size = fabs(usd);
     const char *sign = usd < 0 ? "-" : "";
-    if (size >= 1e9)
+    if (size < 500)
+        snprintf(buf, 32, "$0");
+    else if (size >= 1e9)
         snprintf(buf, 32, "%s$%.*fB", sign, size < 1e11 ? 1 : 0, size / 1e9);
     else if (size >= 1e6)
         snprintf(buf, 32, "%s$%.*fM", sign, size < 1e8 ? 1 : 0, size / 1e6);
