@@ -32,8 +32,12 @@ typedef struct rub_serve_def {
     int32_t block_size_tok; /* tokens in a block */
     double
         watermark_frac; /* sarathi, vllm-v0: int(frac * kv_blocks) blocks kept free at admission */
-    uint64_t seed;      /* random router */
-    int32_t n_thread;   /* static routers: replicas in parallel; results do not depend on it */
+    /* Closed loop: so many clients, each of which sends its next request think_s after its last one
+     * ended; requests in the trace's order, its arrival times are not looked at. 0 = open loop. */
+    int32_t concurrency;
+    double think_s;
+    uint64_t seed;    /* random router */
+    int32_t n_thread; /* static routers: replicas in parallel; results do not depend on it */
 } rub_serve_def;
 
 rub_serve_def rub_serve_default(void);
@@ -42,6 +46,7 @@ rub_serve_def rub_serve_default(void);
  * that can never fit (blocks, or vllm-v0's padded limit) is rejected and stays NaN. */
 typedef struct rub_serve_times {
     size_t n_req;
+    double *arrival_s;     /* the trace's; in a closed loop the time at which it was sent [s] */
     double *scheduled_s;   /* start of the first iteration that it took part in [s] */
     double *first_token_s; /* end of the iteration that gave its first token [s] */
     double *finish_s;      /* end of the iteration that gave its last token [s] */

@@ -136,4 +136,10 @@ const char *rub_trace_preset_note(const char *name); /* source and the fit's err
 /* Generates a trace; the same definition gives the same bytes. */
 rub_status rub_trace_make(const rub_trace_make_def *def, rub_trace *out, rub_error *err);
 
+/* Requests without arrival times (all 0), for closed loops: input and output lengths uniform in
+ * [ceil(least_frac * length), length], each drawn on its own; least_frac 1: all alike. As serving
+ * benchmarks draw them. Errors: RUB_INVALID, RUB_NO_MEMORY. */
+rub_status rub_trace_make_uniform(size_t n_req, int32_t input_tok, int32_t output_tok,
+                                  double least_frac, uint64_t seed, rub_trace *out, rub_error *err);
+
 #endif

@@ -2,6 +2,7 @@
 #include "cli/commands.h"
 #include "cli/simulate.h"
 
+#include "base/array.h"
 #include "base/file.h"
 
 #include <math.h>
@@ -24,6 +25,7 @@ static void defaults(void *settings) {
                                                          .kv_blocks = 0,
                                                          .block_size = d.block_size_tok,
                                                          .watermark = d.watermark_frac,
+                                                         .range_ratio = 1.0,
                                                          .time_scale = 1.0,
                                                          .tp = 1,
                                                          .memory_utilization = 0.0,
@@ -67,6 +69,40 @@ static rub_status parse_seconds(const char *option, const char *text, double *ou
     return RUB_OK;
 }
 
+/* Where requests come from: a trace; or lengths given, in a closed loop. */
+static rub_status check_load(const simulate_settings *s, rub_error *err) {
+    bool lengths = s->input_len > 0 || s->output_len > 0;
+    if (s->trace && lengths)
+        return rub_error_set(err, RUB_INVALID,
+                             "--trace and --random-input-len are both given, expected one of them");
+    if (lengths && !(s->input_len > 0 && s->output_len > 0))
+        return rub_error_set(err, RUB_INVALID,
+                             "expected both --random-input-len and --random-output-len");
+    if (!s->trace && !lengths)
+        return rub_error_set(err, RUB_INVALID,
+                             "--trace is absent, expected a trace file, or --max-concurrency with "
+                             "--random-input-len and --random-output-len");
+    if (s->max_concurrency == 0 && (lengths || s->num_prompts > 0 || s->think_s > 0))
+        return rub_error_set(err, RUB_INVALID,
+                             "--max-concurrency is absent, expected it with given lengths, "
+                             "--num-prompts or --think");
+    return RUB_OK;
+}
+
+/* The benchmark's habit: ten requests for each client. */
+static rub_status read_requests(const simulate_settings *s, simulation *sim, rub_error *err) {
+    int64_t n = s->num_prompts > 0 ? s->num_prompts : 10 * s->max_concurrency;
+    if (!s->trace)
+        return rub_trace_make_uniform((size_t)n, (int32_t)s->input_len, (int32_t)s->output_len,
+                                      s->range_ratio, (uint64_t)s->seed, &sim->trace, err);
+    rub_trace_read_def read = {
+        .columns = s->columns, .time_scale = s->time_scale, .skip_bad = s->skip_bad};
+    RUB_TRY(rub_trace_read(s->trace, &read, &sim->trace, &sim->report, err));
+    if (s->num_prompts > 0 && (size_t)s->num_prompts < sim->trace.n_req)
+        sim->trace.n_req = (size_t)s->num_prompts;
+    return RUB_OK;
+}
+
 static rub_status build(const simulate_settings *s, simulation *sim, rub_error *err) {
     sim->def = (rub_serve_def){.policy = (rub_policy)s->policy,
                                .router = (rub_router)s->router,
@@ -78,6 +114,8 @@ static rub_status build(const simulate_settings *s, simulation *sim, rub_error *
                                .kv_blocks = s->kv_blocks,
                                .block_size_tok = (int32_t)s->block_size,
                                .watermark_frac = s->watermark,
+                               .concurrency = (int32_t)s->max_concurrency,
+                               .think_s = s->think_s,
                                .seed = (uint64_t)s->seed,
                                .n_thread = (int32_t)s->threads};
     /* vLLM V1 serves online with a budget of 8,192 tokens on large accelerators; Vidur's v0 pads up
@@ -87,8 +125,7 @@ static rub_status build(const simulate_settings *s, simulation *sim, rub_error *
     if (sim->def.policy == RUB_POLICY_VLLM && s->max_batch_tokens == 0 &&
         sim->def.max_batch_tok < sim->def.max_seqs)
         sim->def.max_batch_tok = sim->def.max_seqs;
-    if (!s->trace)
-        return rub_error_set(err, RUB_INVALID, "--trace is absent, expected a trace file");
+    RUB_TRY(check_load(s, err));
     if (s->perf && s->model)
         return rub_error_set(err, RUB_INVALID,
                              "--perf and --model are both given, expected one of them");
@@ -104,8 +141,6 @@ static rub_status build(const simulate_settings *s, simulation *sim, rub_error *
 }
 
 static rub_status simulate(const simulate_settings *s, simulation *sim, rub_error *err) {
-    rub_trace_read_def read = {
-        .columns = s->columns, .time_scale = s->time_scale, .skip_bad = s->skip_bad};
     rub_progress progress = rub_command_progress();
     rub_status status = parse_seconds("ttft", s->ttft, &sim->targets.ttft_s, err);
     if (status == RUB_OK)
@@ -115,7 +150,7 @@ static rub_status simulate(const simulate_settings *s, simulation *sim, rub_erro
     if (status == RUB_OK)
         status = build(s, sim, err);
     if (status == RUB_OK)
-        status = rub_trace_read(s->trace, &read, &sim->trace, &sim->report, err);
+        status = read_requests(s, sim, err);
     if (status == RUB_OK)
         status = rub_serve_times_init(&sim->times, sim->trace.n_req, err);
     if (status == RUB_OK)
@@ -123,7 +158,8 @@ static rub_status simulate(const simulate_settings *s, simulation *sim, rub_erro
                                &sim->totals, err);
     if (status != RUB_OK)
         return status;
-    double last = sim->trace.arrival_s[sim->trace.n_req - 1];
+    bool closed = s->max_concurrency > 0; /* rates over the whole run, as benchmarks state them */
+    double last = closed ? sim->totals.end_s : sim->times.arrival_s[sim->trace.n_req - 1];
     double from = s->warmup > 0 ? s->warmup : 0.0;
     if (from > last)
         return rub_error_set(err, RUB_INVALID,
@@ -169,6 +205,21 @@ static const rub_option options[] = {
     OPTION("skip-bad", FLAG, skip_bad, NULL, "leave broken rows of the trace out", 0, 0),
     OPTION("time-scale", DOUBLE, time_scale, "X",
            "multiply arrival times by X (0.5 doubles the rate)", 1e-9, 1e9),
+    OPTION("max-concurrency", INT, max_concurrency, "N",
+           "closed loop: N clients, each sends its next request when its last ends; arrival times "
+           "are not looked at",
+           0, 1 << 24),
+    OPTION("num-prompts", INT, num_prompts, "N",
+           "closed loop: requests in all (the whole trace; 10 for each client with given lengths)",
+           1, 1e9),
+    OPTION("random-input-len", INT, input_len, "TOKENS", "closed loop without a trace: prompts", 1,
+           RUB_TRACE_MAX_TOK),
+    OPTION("random-output-len", INT, output_len, "TOKENS", "closed loop without a trace: answers",
+           1, RUB_TRACE_MAX_TOK),
+    OPTION("random-range-ratio", DOUBLE, range_ratio, "X",
+           "lengths are uniform from X times the length to the length itself (1: all alike)", 0, 1),
+    OPTION("think", DOUBLE, think_s, "SECONDS", "closed loop: pause before the next request (0)", 0,
+           1e6),
     OPTION("model", STRING, model, "NAME", "model of the catalog, or a path to its config.json", 0,
            0),
     OPTION("accelerator", STRING, accelerator, "NAME", "accelerator of the catalog", 0, 0),
@@ -237,7 +288,9 @@ const rub_command rub_cmd_simulate = {
                 "--replicas 2 --ttft 1s --tpot 60ms\n"
                 "  rubato simulate --trace conv.csv --perf linear:6e-3,2.2e-5,8.2e-8,3.4e-9 "
                 "--policy sarathi --chunk 512 "
-                "--kv-blocks 20000 --requests out.csv --json",
+                "--kv-blocks 20000 --requests out.csv --json\n"
+                "  rubato simulate --max-concurrency 64 --random-input-len 1024 "
+                "--random-output-len 1024 --model llama-3.1-8b --accelerator h100",
     .options = options,
     .settings_size = sizeof(simulate_settings),
     .defaults = defaults,

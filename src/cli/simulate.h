@@ -10,8 +10,9 @@ typedef struct simulate_settings {
     const char *trace, *columns, *model, *accelerator, *weights, *kv_dtype, *perf, *ttft, *tpot,
         *e2e, *requests;
     int policy, router, engine;
-    int64_t tp, max_seqs, chunk, max_batch_tokens, kv_blocks, block_size, replicas, threads, seed;
-    double time_scale, memory_utilization, watermark, warmup;
+    int64_t tp, max_concurrency, num_prompts, input_len, output_len, max_seqs, chunk,
+        max_batch_tokens, kv_blocks, block_size, replicas, threads, seed;
+    double range_ratio, think_s, time_scale, memory_utilization, watermark, warmup;
     bool skip_bad, json;
 } simulate_settings;
 

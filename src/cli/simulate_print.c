@@ -58,7 +58,7 @@ rub_status rub_simulation_write_requests(const simulation *sim, const char *path
     for (size_t i = 0; i < sim->trace.n_req; i++) {
         char row[ROW], *p = put_int(row, (int64_t)i);
         *p++ = ',';
-        p = put_seconds(p, sim->trace.arrival_s[i]);
+        p = put_seconds(p, sim->times.arrival_s[i]);
         *p++ = ',';
         p = put_int(p, sim->trace.input_tok[i]);
         *p++ = ',';
@@ -131,8 +131,18 @@ static json_t *provenance(const simulate_settings *s, const simulation *sim) {
     json_t *o = json_object();
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)sim->report.hash);
     json_object_set_new(o, "rubato", json_string(rub_version()));
-    json_object_set_new(o, "trace", json_string(s->trace));
-    json_object_set_new(o, "trace_fnv1a64", json_string(hash));
+    if (s->trace) {
+        json_object_set_new(o, "trace", json_string(s->trace));
+        json_object_set_new(o, "trace_fnv1a64", json_string(hash));
+    } else {
+        json_object_set_new(o, "random_input_len", json_integer(s->input_len));
+        json_object_set_new(o, "random_output_len", json_integer(s->output_len));
+        json_object_set_new(o, "random_range_ratio", json_real(s->range_ratio));
+    }
+    if (sim->def.concurrency > 0) {
+        json_object_set_new(o, "max_concurrency", json_integer(sim->def.concurrency));
+        json_object_set_new(o, "think_s", json_real(sim->def.think_s));
+    }
     json_object_set_new(
         o, "perf",
         json_string(s->perf ? s->perf : "roofline of the catalog (calculated, not calibrated)"));
@@ -241,9 +251,12 @@ void rub_simulation_print_text(const simulate_settings *s, const simulation *sim
     const rub_serve_totals *t = &sim->totals;
     figures f = figures_of(sim);
     rub_quantiles itl = rub_histogram_quantiles(&t->itl);
-    printf("%s: %zu requests on %d replica%s, %s, %s\n", s->trace, sim->trace.n_req,
-           sim->def.n_replica, sim->def.n_replica == 1 ? "" : "s", policy_name[sim->def.policy],
-           router_name[sim->def.router]);
+    printf("%s: %zu requests on %d replica%s, %s, %s\n", s->trace ? s->trace : "given lengths",
+           sim->trace.n_req, sim->def.n_replica, sim->def.n_replica == 1 ? "" : "s",
+           policy_name[sim->def.policy], router_name[sim->def.router]);
+    if (sim->def.concurrency > 0)
+        printf("  closed loop: %d clients, %g s between an answer and the next request\n",
+               sim->def.concurrency, sim->def.think_s);
     if (sim->deployed)
         printf("  %s on %d x %s, weights %s, KV cache %s\n  %s\n", sim->model->name,
                sim->deployment.tp, sim->accel->name, rub_precision_name(sim->deployment.weights),

@@ -46,8 +46,8 @@ static rub_replica *create(const rub_run *run) {
 
 static rub_status arrive(rub_replica *s, int32_t id) {
     const rub_trace *t = s->run->trace;
-    if (!s->busy && s->now_s < t->arrival_s[id])
-        s->now_s = t->arrival_s[id];
+    if (!s->busy && s->now_s < s->run->times->arrival_s[id])
+        s->now_s = s->run->times->arrival_s[id];
     return rub_waiting_push(&s->waiting, (rub_waiter){id, t->input_tok[id], NAN});
 }
 
@@ -130,6 +130,7 @@ static int64_t total_tok(const rub_replica *s, const rub_slot *slot) {
 
 static void finish(rub_replica *s, int32_t i, int64_t blocks) {
     s->run->times->finish_s[s->slot[i].id] = s->now_s;
+    rub_closed_ended(s->run->closed, s->now_s);
     s->free_blocks += blocks;
     rub_fast_unlink(s, i);
 }
@@ -301,6 +302,8 @@ static rub_status advance(rub_replica *s, double until_s) {
             if (s->end_s > until_s)
                 return RUB_OK;
             RUB_TRY(complete(s));
+            if (rub_closed_pauses(s->run->closed))
+                return RUB_OK;
         }
         if (s->now_s >= until_s)
             return RUB_OK;
@@ -315,6 +318,14 @@ static rub_status advance(rub_replica *s, double until_s) {
     }
 }
 
+static rub_status next_end(rub_replica *s, double *end_s) {
+    bool formed = s->busy;
+    if (!formed)
+        RUB_TRY(start(s, &formed));
+    *end_s = formed ? s->end_s : HUGE_VAL;
+    return RUB_OK;
+}
+
 static int64_t n_waiting(const rub_replica *s) { return s->waiting.n; }
 
 static int64_t n_outstanding(const rub_replica *s) { return s->waiting.n + s->n_running; }
@@ -323,5 +334,5 @@ static void totals(const rub_replica *s, rub_serve_totals *into) {
     rub_totals_add(&s->totals, s->run->def->kv_blocks - s->free_blocks, into);
 }
 
-const rub_replica_kind rub_replica_fast = {create,    destroy,       arrive, advance,
-                                           n_waiting, n_outstanding, totals};
+const rub_replica_kind rub_replica_fast = {create,   destroy,   arrive,        advance,
+                                           next_end, n_waiting, n_outstanding, totals};

@@ -87,7 +87,7 @@ typedef struct spans {
 static double or_never(double s) { return isnan(s) ? HUGE_VAL : s; }
 
 static spans spans_of(const rub_trace *t, const rub_serve_times *times, size_t i) {
-    double at = t->arrival_s[i], first = or_never(times->first_token_s[i]);
+    double at = times->arrival_s[i], first = or_never(times->first_token_s[i]);
     double finish = or_never(times->finish_s[i]);
     int32_t n = t->output_tok[i];
     double tpot = n < 2 ? 0.0 : isinf(finish) ? HUGE_VAL : (finish - first) / (n - 1);
@@ -110,7 +110,7 @@ rub_status rub_serve_measure(const rub_trace *trace, const rub_serve_times *time
     for (int k = 0; k < 4; k++)
         ok = (value[k] = RUB_NEW(double, trace->n_req)) && ok;
     for (size_t i = 0; ok && i < trace->n_req; i++) {
-        if (trace->arrival_s[i] < from_s || trace->arrival_s[i] > to_s)
+        if (times->arrival_s[i] < from_s || times->arrival_s[i] > to_s)
             continue;
         spans s = spans_of(trace, times, i);
         value[0][n] = s.ttft;

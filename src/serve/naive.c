@@ -76,8 +76,8 @@ static rub_status arrive(rub_replica *s, int32_t id) {
                    .prefill = t->input_tok[id],
                    .total = (int64_t)t->input_tok[id] + t->output_tok[id],
                    .last_s = NAN};
-    if (!s->busy && s->now_s < t->arrival_s[id])
-        s->now_s = t->arrival_s[id];
+    if (!s->busy && s->now_s < s->run->times->arrival_s[id])
+        s->now_s = s->run->times->arrival_s[id];
     return append(&s->waiting, r);
 }
 
@@ -289,6 +289,7 @@ static rub_status complete(rub_replica *s) {
             token(s, r);
         if (r->done == r->total) {
             s->run->times->finish_s[r->id] = s->now_s;
+            rub_closed_ended(s->run->closed, s->now_s);
             s->blocks_used -= r->blocks;
             free(r);
         } else
@@ -305,6 +306,8 @@ static rub_status advance(rub_replica *s, double until_s) {
             if (s->end_s > until_s)
                 return RUB_OK;
             RUB_TRY(complete(s));
+            if (rub_closed_pauses(s->run->closed))
+                return RUB_OK;
         }
         if (s->now_s >= until_s)
             return RUB_OK;
@@ -314,6 +317,16 @@ static rub_status advance(rub_replica *s, double until_s) {
         if (!formed)
             return RUB_OK;
     }
+}
+
+static rub_status next_end(rub_replica *s, double *end_s) {
+    bool formed = s->busy;
+    if (!formed)
+        RUB_TRY(start(s, &formed));
+    if (!formed && s->waiting.n > 0)
+        RUB_TRY(start(s, &formed));
+    *end_s = formed ? s->end_s : HUGE_VAL;
+    return RUB_OK;
 }
 
 static int64_t n_waiting(const rub_replica *s) { return (int64_t)s->waiting.n; }
@@ -326,5 +339,5 @@ static void totals(const rub_replica *s, rub_serve_totals *into) {
     rub_totals_add(&s->totals, s->blocks_used, into);
 }
 
-const rub_replica_kind rub_replica_naive = {create,    destroy,       arrive, advance,
-                                            n_waiting, n_outstanding, totals};
+const rub_replica_kind rub_replica_naive = {create,   destroy,   arrive,        advance,
+                                            next_end, n_waiting, n_outstanding, totals};

@@ -8,6 +8,7 @@
 #define RUB_SERVE_REPLICA_H
 
 #include "rubato/serve.h"
+#include "serve/closed.h"
 
 /* The run: inputs shared by all replicas, and where results go. */
 typedef struct rub_run {
@@ -15,7 +16,8 @@ typedef struct rub_run {
     const rub_perf *perf;
     const rub_serve_def *def;
     rub_serve_times *times;
-    int64_t watermark; /* blocks kept free at admission */
+    int64_t watermark;  /* blocks kept free at admission */
+    rub_closed *closed; /* NULL: open loop */
 } rub_run;
 
 typedef struct rub_replica rub_replica;
@@ -24,13 +26,31 @@ typedef struct rub_replica_kind {
     rub_replica *(*create)(const rub_run *run);
     void (*free)(rub_replica *replica);
     rub_status (*arrive)(rub_replica *replica, int32_t id); /* after advance(its arrival time) */
+    /* pauses earlier when the run's closed loop asks for it */
     rub_status (*advance)(rub_replica *replica, double until_s);
+    /* forms the iteration that starts now if none is in progress; its end, or HUGE_VAL: no work */
+    rub_status (*next_end)(rub_replica *replica, double *end_s);
     int64_t (*n_waiting)(const rub_replica *replica);
     int64_t (*n_outstanding)(const rub_replica *replica);
     void (*totals)(const rub_replica *replica, rub_serve_totals *into); /* adds its own */
 } rub_replica_kind;
 
 extern const rub_replica_kind rub_replica_naive, rub_replica_fast;
+
+/* All replicas of a run, for those that see them together. */
+typedef struct rub_fleet {
+    const rub_run *run;
+    const rub_replica_kind *kind;
+    rub_replica **replica;
+    size_t n;
+} rub_fleet;
+
+/* The replica that request i goes to, as they stand; turn counts requests that were
+ * not rejected. */
+size_t rub_fleet_route(const rub_fleet *fleet, size_t i, size_t turn);
+
+/* Runs a closed loop (closed.c). Errors: RUB_INTERRUPTED, RUB_NO_MEMORY. */
+rub_status rub_closed_run(const rub_fleet *fleet, const rub_progress *progress);
 
 /* Adds one replica's totals. */
 void rub_totals_add(const rub_serve_totals *own, int64_t blocks_left, rub_serve_totals *into);

@@ -31,11 +31,12 @@ rub_serve_def rub_serve_default(void) {
 
 rub_status rub_serve_times_init(rub_serve_times *times, size_t n_req, rub_error *err) {
     rub_serve_times t = {.n_req = n_req,
+                         .arrival_s = RUB_NEW(double, n_req),
                          .scheduled_s = RUB_NEW(double, n_req),
                          .first_token_s = RUB_NEW(double, n_req),
                          .finish_s = RUB_NEW(double, n_req),
                          .restarts = RUB_NEW(int32_t, n_req)};
-    if (!t.scheduled_s || !t.first_token_s || !t.finish_s || !t.restarts) {
+    if (!t.arrival_s || !t.scheduled_s || !t.first_token_s || !t.finish_s || !t.restarts) {
         rub_serve_times_clear(&t);
         return rub_error_set(err, RUB_NO_MEMORY, "out of memory for %zu requests", n_req);
     }
@@ -44,6 +45,7 @@ rub_status rub_serve_times_init(rub_serve_times *times, size_t n_req, rub_error 
 }
 
 void rub_serve_times_clear(rub_serve_times *t) {
+    free(t->arrival_s);
     free(t->scheduled_s);
     free(t->first_token_s);
     free(t->finish_s);
@@ -60,7 +62,8 @@ static rub_status check(const rub_serve_def *d, rub_error *err) {
                        {"chunk", d->chunk_tok, 1, 1 << 30},
                        {"max-batch-tokens", d->max_batch_tok, 1, (int64_t)1 << 40},
                        {"kv-blocks", d->kv_blocks, 1, (int64_t)1 << 40},
-                       {"block-size", d->block_size_tok, 1, 1 << 16}};
+                       {"block-size", d->block_size_tok, 1, 1 << 16},
+                       {"max-concurrency", d->concurrency, 0, 1 << 24}};
     for (size_t i = 0; i < RUB_LEN(range); i++)
         if (range[i].value < range[i].least || range[i].value > range[i].most)
             return rub_error_set(err, RUB_INVALID, "%s is %lld, expected %lld to %lld",
@@ -71,6 +74,9 @@ static rub_status check(const rub_serve_def *d, rub_error *err) {
             err, RUB_INVALID,
             "max-batch-tokens is %lld, expected at least max-seqs (%d), as vLLM wants it",
             (long long)d->max_batch_tok, d->max_seqs);
+    if (!(d->think_s >= 0 && d->think_s < 1e9))
+        return rub_error_set(err, RUB_INVALID, "think time is %g s, expected 0 or more",
+                             d->think_s);
     if (!(d->watermark_frac >= 0 && d->watermark_frac < 1))
         return rub_error_set(err, RUB_INVALID, "watermark is %g, expected 0 to 1",
                              d->watermark_frac);
@@ -94,6 +100,10 @@ static size_t static_choice(const rub_run *run, size_t i, size_t turn) {
         return turn % n;
     rub_rng rng = rub_rng_make(run->def->seed, i);
     return (size_t)rub_rng_below(&rng, n);
+}
+
+static bool is_static(const rub_serve_def *def) {
+    return def->router == RUB_ROUTER_ROUND_ROBIN || def->router == RUB_ROUTER_RANDOM;
 }
 
 static const rub_replica_kind *kind_of(const rub_run *run) {
@@ -194,14 +204,13 @@ static rub_status run_static(const rub_run *run, const rub_progress *progress,
 
 /* ---- routers that look at the replicas ------------------------------------------------------ */
 
-static size_t least_loaded(const rub_run *run, const rub_replica_kind *kind,
-                           rub_replica *const *replica) {
+static size_t least_loaded(const rub_fleet *f) {
     size_t best = 0;
     int64_t least = INT64_MAX;
-    for (size_t r = 0; r < (size_t)run->def->n_replica; r++) {
-        int64_t load = run->def->router == RUB_ROUTER_LEAST_WAITING
-                           ? kind->n_waiting(replica[r])
-                           : kind->n_outstanding(replica[r]);
+    bool waiting = f->run->def->router == RUB_ROUTER_LEAST_WAITING;
+    for (size_t r = 0; r < f->n; r++) {
+        int64_t load =
+            waiting ? f->kind->n_waiting(f->replica[r]) : f->kind->n_outstanding(f->replica[r]);
         if (load < least) {
             least = load;
             best = r;
@@ -210,43 +219,45 @@ static size_t least_loaded(const rub_run *run, const rub_replica_kind *kind,
     return best;
 }
 
-static rub_status feed(const rub_run *run, const rub_replica_kind *kind, rub_replica **replica,
-                       const rub_progress *progress) {
-    const rub_trace *t = run->trace;
-    size_t n = (size_t)run->def->n_replica;
+size_t rub_fleet_route(const rub_fleet *f, size_t i, size_t turn) {
+    return is_static(f->run->def) ? static_choice(f->run, i, turn) : least_loaded(f);
+}
+
+static rub_status feed(const rub_fleet *f, const rub_progress *progress) {
+    const rub_trace *t = f->run->trace;
     for (size_t i = 0; i < t->n_req; i++) {
         if ((i & 0xffff) == 0xffff &&
             !rub_progress_report(progress, "simulating", (double)i, (double)t->n_req, NULL))
             return RUB_INTERRUPTED;
-        if (run->times->restarts[i] < 0)
+        if (f->run->times->restarts[i] < 0)
             continue;
-        for (size_t r = 0; r < n; r++)
-            RUB_TRY(kind->advance(replica[r], t->arrival_s[i]));
-        RUB_TRY(kind->arrive(replica[least_loaded(run, kind, replica)], (int32_t)i));
+        for (size_t r = 0; r < f->n; r++)
+            RUB_TRY(f->kind->advance(f->replica[r], t->arrival_s[i]));
+        RUB_TRY(f->kind->arrive(f->replica[least_loaded(f)], (int32_t)i));
     }
-    for (size_t r = 0; r < n; r++)
-        RUB_TRY(kind->advance(replica[r], HUGE_VAL));
+    for (size_t r = 0; r < f->n; r++)
+        RUB_TRY(f->kind->advance(f->replica[r], HUGE_VAL));
     return RUB_OK;
 }
 
-static rub_status run_dynamic(const rub_run *run, const rub_progress *progress,
-                              rub_serve_totals *totals) {
-    const rub_replica_kind *kind = kind_of(run);
-    size_t n = (size_t)run->def->n_replica;
-    rub_replica **replica = RUB_NEW(rub_replica *, n);
-    rub_status status = replica ? RUB_OK : RUB_NO_MEMORY;
-    for (size_t r = 0; status == RUB_OK && r < n; r++)
-        if (!(replica[r] = kind->create(run)))
+/* Replicas that are seen together: by a router that looks at them, or by a closed loop. */
+static rub_status run_together(const rub_run *run, const rub_progress *progress,
+                               rub_serve_totals *totals) {
+    rub_fleet f = {.run = run, .kind = kind_of(run), .n = (size_t)run->def->n_replica};
+    f.replica = RUB_NEW(rub_replica *, f.n);
+    rub_status status = f.replica ? RUB_OK : RUB_NO_MEMORY;
+    for (size_t r = 0; status == RUB_OK && r < f.n; r++)
+        if (!(f.replica[r] = f.kind->create(run)))
             status = RUB_NO_MEMORY;
     if (status == RUB_OK)
-        status = feed(run, kind, replica, progress);
-    for (size_t r = 0; replica && r < n; r++) {
+        status = run->closed ? rub_closed_run(&f, progress) : feed(&f, progress);
+    for (size_t r = 0; f.replica && r < f.n; r++) {
         if (status == RUB_OK)
-            kind->totals(replica[r], totals);
-        if (replica[r])
-            kind->free(replica[r]);
+            f.kind->totals(f.replica[r], totals);
+        if (f.replica[r])
+            f.kind->free(f.replica[r]);
     }
-    free(replica);
+    free(f.replica);
     return status;
 }
 
@@ -276,16 +287,27 @@ rub_status rub_serve_run(const rub_trace *trace, const rub_perf *perf, const rub
         return rub_error_set(err, RUB_INVALID,
                              "trace has %zu requests, expected at most %d and as many times",
                              trace->n_req, INT32_MAX);
-    rub_run run = {trace, perf, def, times,
-                   (int64_t)(def->watermark_frac * (double)def->kv_blocks)};
+    rub_closed closed = {0};
+    rub_run run = {.trace = trace,
+                   .perf = perf,
+                   .def = def,
+                   .times = times,
+                   .watermark = (int64_t)(def->watermark_frac * (double)def->kv_blocks)};
+    rub_status status = RUB_OK;
+    if (def->concurrency > 0) {
+        status = rub_closed_init(&closed, def->concurrency, def->think_s);
+        run.closed = &closed;
+    }
     memset(totals, 0, sizeof *totals);
     for (size_t i = 0; i < trace->n_req; i++) {
         times->scheduled_s[i] = times->first_token_s[i] = times->finish_s[i] = NAN;
+        times->arrival_s[i] = trace->arrival_s[i];
         times->restarts[i] = possible(&run, i) ? 0 : -1;
         totals->n_rejected += times->restarts[i] < 0;
     }
-    bool is_static = def->router == RUB_ROUTER_ROUND_ROBIN || def->router == RUB_ROUTER_RANDOM;
-    rub_status status =
-        is_static ? run_static(&run, progress, totals) : run_dynamic(&run, progress, totals);
+    if (status == RUB_OK)
+        status = is_static(def) && !run.closed ? run_static(&run, progress, totals)
+                                               : run_together(&run, progress, totals);
+    rub_closed_clear(&closed);
     return status == RUB_OK ? RUB_OK : rub_error_set(err, status, "%s", rub_status_text(status));
 }

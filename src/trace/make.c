@@ -180,3 +180,30 @@ rub_status rub_trace_make(const rub_trace_make_def *def, rub_trace *out, rub_err
     *out = t;
     return RUB_OK;
 }
+
+static int32_t uniform_length(rub_rng *rng, int32_t most, double least_frac) {
+    int32_t least = (int32_t)ceil(least_frac * most);
+    least = least < 1 ? 1 : least;
+    return least + (int32_t)rub_rng_below(rng, (uint64_t)(most - least) + 1);
+}
+
+rub_status rub_trace_make_uniform(size_t n_req, int32_t input_tok, int32_t output_tok,
+                                  double least_frac, uint64_t seed, rub_trace *out,
+                                  rub_error *err) {
+    if (n_req < 1 || input_tok < 1 || output_tok < 1 || input_tok > RUB_TRACE_MAX_TOK ||
+        output_tok > RUB_TRACE_MAX_TOK || !(least_frac >= 0.0 && least_frac <= 1.0))
+        return rub_error_set(err, RUB_INVALID,
+                             "%zu requests of %d and %d tokens, least share %g: expected at least "
+                             "one, of 1 to %d tokens, share 0 to 1",
+                             n_req, input_tok, output_tok, least_frac, RUB_TRACE_MAX_TOK);
+    rub_trace trace;
+    RUB_TRY(rub_trace_init(&trace, n_req, err));
+    rub_rng rng = rub_rng_make(seed, 3);
+    for (size_t i = 0; i < n_req; i++) {
+        trace.arrival_s[i] = 0.0;
+        trace.input_tok[i] = uniform_length(&rng, input_tok, least_frac);
+        trace.output_tok[i] = uniform_length(&rng, output_tok, least_frac);
+    }
+    *out = trace;
+    return RUB_OK;
+}

@@ -14,6 +14,25 @@
 
 #define N_WORKLOAD 3000
 
+/* Closed loop: never more requests in flight than clients, and each one after the first of them is
+ * sent a think time after another ended. */
+static void check_closed(const workload *w, const rub_serve_times *t) {
+    size_t n = w->trace.n_req, clients = (size_t)w->def.concurrency;
+    for (size_t i = 0; i < n; i++) {
+        size_t in_flight = 0;
+        bool follows = i < clients;
+        for (size_t j = 0; j < i; j++) {
+            bool rejected = t->restarts[j] < 0;
+            double end_s = rejected ? t->arrival_s[j] : t->finish_s[j];
+            in_flight += end_s > t->arrival_s[i];
+            follows |= end_s + w->def.think_s == t->arrival_s[i];
+        }
+        assert_true(in_flight < clients);
+        assert_true(follows);
+        assert_true(i == 0 || t->arrival_s[i] >= t->arrival_s[i - 1]);
+    }
+}
+
 static void compare(uint64_t seed, int64_t *restarts, int64_t *rejected) {
     workload w = random_workload(seed);
     rub_serve_times a = {0}, b = {0};
@@ -26,6 +45,7 @@ static void compare(uint64_t seed, int64_t *restarts, int64_t *rejected) {
     w.def.engine = RUB_ENGINE_FAST;
     assert_int_equal(rub_serve_run(&w.trace, &w.perf, &w.def, NULL, &b, tb, &err), RUB_OK);
     size_t bytes = w.trace.n_req * sizeof(double);
+    assert_memory_equal(a.arrival_s, b.arrival_s, bytes);
     if (memcmp(a.finish_s, b.finish_s, bytes) || memcmp(a.first_token_s, b.first_token_s, bytes) ||
         memcmp(a.scheduled_s, b.scheduled_s, bytes) ||
         memcmp(a.restarts, b.restarts, w.trace.n_req * sizeof(int32_t)))
@@ -45,7 +65,7 @@ static void compare(uint64_t seed, int64_t *restarts, int64_t *rejected) {
             assert_true(isnan(b.finish_s[i]));
             continue;
         }
-        assert_true(b.scheduled_s[i] >= w.trace.arrival_s[i]);
+        assert_true(b.scheduled_s[i] >= b.arrival_s[i]);
         assert_true(b.first_token_s[i] > b.scheduled_s[i]);
         assert_true(b.finish_s[i] >= b.first_token_s[i]);
         tokens += w.trace.output_tok[i] - 1;
@@ -56,6 +76,8 @@ static void compare(uint64_t seed, int64_t *restarts, int64_t *rejected) {
         assert_int_equal(tb->itl.n, tokens);
     else
         assert_true(tb->itl.n >= (uint64_t)tokens);
+    if (w.def.concurrency > 0)
+        check_closed(&w, &b);
     *restarts += tb->n_restart;
     *rejected += tb->n_rejected;
     rub_serve_times_clear(&a);
