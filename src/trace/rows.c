@@ -144,9 +144,9 @@ static bool tokens(const char *column, rub_cell cell, int64_t *out, rub_row_erro
 
 static bool arrival(const rub_mapping *m, rub_cell cell, rub_row *out, rub_row_error *error) {
     if (m->date)
-        return rub_scan_date(cell, &out->time_ns) ||
+        return (rub_scan_date(cell, &out->time_ns) && out->time_ns != RUB_SCAN_ABSURD_DATE) ||
                wrong(error, cell.from, m->arrival_name, cell,
-                     "a date and time such as 2023-11-16 18:15:46.68");
+                     "a date and time of 1970 to 2199 such as 2023-11-16 18:15:46.68");
     if (!rub_scan_number(cell, &out->time_s))
         return wrong(error, cell.from, m->arrival_name, cell, "a time in seconds");
     out->time_s *= m->unit_s;

@@ -131,8 +131,9 @@ bool rub_scan_date(rub_cell cell, int64_t *ns) {
             fraction += (*p - '0') * unit;
     if (!zone(p, cell.to, &offset_s))
         return false;
-    int64_t seconds =
-        days_since_1970(c * 100 + y, mo, d) * 86400 + h * 3600 + mi * 60 + s - offset_s;
-    *ns = seconds * 1000000000 + fraction;
+    int year = c * 100 + y;
+    int64_t seconds = days_since_1970(year, mo, d) * 86400 + h * 3600 + mi * 60 + s - offset_s;
+    bool in_range = year >= RUB_SCAN_FIRST_YEAR && year <= RUB_SCAN_LAST_YEAR;
+    *ns = in_range ? seconds * 1000000000 + fraction : RUB_SCAN_ABSURD_DATE;
     return true;
 }

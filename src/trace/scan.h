@@ -20,7 +20,13 @@ bool rub_scan_integer(rub_cell cell, int64_t *out);
  */
 bool rub_scan_number(rub_cell cell, double *out);
 
-/* "2023-11-16 18:15:46.6805900", "2023-11-16T18:15:46Z", with +hh:mm: nanoseconds since 1970. */
+/* Years that a trace may have. Nanoseconds in 64 bits end in 2262, and so must differences. */
+#define RUB_SCAN_FIRST_YEAR 1970
+#define RUB_SCAN_LAST_YEAR 2199
+#define RUB_SCAN_ABSURD_DATE INT64_MIN
+
+/* "2023-11-16 18:15:46.6805900", "2023-11-16T18:15:46Z", with +hh:mm: nanoseconds since 1970.
+ * RUB_SCAN_ABSURD_DATE, still true, when it is a date of a year out of range. */
 bool rub_scan_date(rub_cell cell, int64_t *ns);
 
 #endif

@@ -60,6 +60,15 @@ static void formats_are_told_by_their_first_line(void **state) {
            NULL, RUB_TRACE_AZURE, 1.0, 2, 3);
 }
 
+/* The widest span that dates may have fits in 64-bit nanoseconds. */
+static void years_at_the_ends_are_read(void **state) {
+    (void)state;
+    /* 1970-01-01 to 2199-12-31 is 230 years, 56 of them leap (2000 is, 2100 is not): 84006 - 1 days */
+    expect("TIMESTAMP,ContextTokens,GeneratedTokens\n1970-01-01 00:00:00+14:00,1,1\n"
+           "2199-12-31 00:00:00-10:00,2,3\n",
+           NULL, RUB_TRACE_AZURE, 84005.0 * 86400.0 + 24.0 * 3600.0, 2, 3);
+}
+
 static void broken(const char *text, int64_t line, int64_t column, const char *message) {
     rub_trace t = {0};
     rub_error err = {0};
@@ -82,6 +91,9 @@ static void broken_rows_have_line_and_column(void **state) {
     broken(HEAD "soon,1,1\n", 2, 1, "column 'arrival_s': found 'soon', expected a time in seconds");
     broken(HEAD "0,1,1e18\n", 2, 5,
            "column 'output_tok': found '1e18', expected 0 to 16777216 tokens");
+    broken("TIMESTAMP,ContextTokens,GeneratedTokens\n9999-01-01 00:00:00,1,1\n", 2, 1,
+           "column 'TIMESTAMP': found '9999-01-01 00:00:00', expected a date and time of 1970 to "
+           "2199 such as 2023-11-16 18:15:46.68");
     broken("", 1, 1, "file is empty, expected a trace");
     broken(HEAD, 0, 0, "has no usable requests, expected at least one");
     broken("{\"timestamp\":0,\"input_length\":5}\n", 1, 1,
@@ -194,6 +206,7 @@ static void mooncake_is_read_whole(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(formats_are_told_by_their_first_line),
+        cmocka_unit_test(years_at_the_ends_are_read),
         cmocka_unit_test(broken_rows_have_line_and_column),
         cmocka_unit_test(out_of_order_and_empty_rows_are_counted),
         cmocka_unit_test(one_broken_line_among_many_is_found),
