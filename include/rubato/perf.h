@@ -55,14 +55,35 @@ static inline double rub_perf_duration(const rub_perf *perf, const rub_batch *ba
 
 /* ---- deployments ----------------------------------------------------------------------------- */
 
+/* The serving engine: whose kernels run, and whose overhead between iterations counts. */
+typedef enum rub_backend { RUB_BACKEND_VLLM, RUB_BACKEND_SGLANG, RUB_BACKEND_TRTLLM } rub_backend;
+
+/* "vllm", "sglang", "trtllm". Never NULL. */
+const char *rub_backend_name(rub_backend backend);
+
+/* Accepts the names above, tensorrt-llm and trt-llm. Errors: RUB_NOT_FOUND naming them. */
+rub_status rub_backend_parse(const char *text, rub_backend *out, rub_error *err);
+
+/* Where durations of operators come from. */
+typedef enum rub_perf_level {
+    RUB_LEVEL_AUTO,     /* calibrated where a calibration ships for the accelerator, or carried from
+                             the nearest one; rub_perf_source_of says which */
+    RUB_LEVEL_ROOFLINE, /* analytic, from the catalog */
+    RUB_LEVEL_CALIBRATED, /* RUB_NOT_FOUND where nothing ships */
+} rub_perf_level;
+
 /* One replica: a model on tp * pp accelerators with the engine's limits. Borrows model and accel.
  * Start from rub_deployment_default. */
 typedef struct rub_deployment {
     const rub_model *model;
     const rub_accelerator *accel;
-    int32_t tp; /* tensor parallel: accelerators that share every layer */
-    int32_t pp; /* pipeline stages: 1 for now */
-    int32_t ep; /* of the tp accelerators, over how many whole experts are spread (divides tp) */
+    int32_t tp;           /* tensor parallel: accelerators that share every layer */
+    int32_t pp;           /* pipeline stages: 1 for now */
+    int32_t attention_dp; /* groups of tp accelerators, each with its own requests' attention; they
+                             share the experts. Accelerators in all: tp * attention_dp * pp */
+    int32_t ep;           /* over how many whole experts are spread (divides tp * attention_dp) */
+    rub_backend backend;
+    rub_perf_level level;
     rub_precision weights;     /* AUTO: as the model is published, if the accelerator can hold it */
     rub_precision activations; /* AUTO: fp8 with fp8 weights where there is fp8, else bf16 */
     rub_precision kv_cache;    /* AUTO: bf16 */
@@ -72,7 +93,7 @@ typedef struct rub_deployment {
     int32_t max_seqs;      /* requests in the largest iteration */
 } rub_deployment;
 
-/* tp, pp, ep 1; precisions AUTO; vLLM's defaults elsewhere (docs/perf.md). */
+/* tp, pp, ep, attention_dp 1; vLLM; level and precisions AUTO; vLLM's defaults elsewhere (docs/perf.md). */
 rub_deployment rub_deployment_default(const rub_model *model, const rub_accelerator *accel);
 
 /* Replaces AUTO by what follows from model and accelerator, and checks layout and limits. Errors:
@@ -88,6 +109,10 @@ rub_status rub_deployment_resolve(const rub_deployment *deployment, rub_deployme
  * Whether it fits in memory is rub_memory_plan's matter. Errors: as rub_deployment_resolve,
  * RUB_NO_MEMORY. Cost: about a millisecond. Clear with rub_perf_clear. */
 rub_status rub_perf_compile(const rub_deployment *deployment, rub_perf *out, rub_error *err);
+
+/* Where this deployment's durations come from, as a sentence: "calibrated on H100-SXM (vLLM
+ * 0.24.0)", "efficiencies carried from B200-SXM", "roofline". Returns buf. */
+char *rub_perf_source_of(const rub_deployment *deployment, char *buf, size_t size);
 void rub_perf_clear(rub_perf *perf);
 
 /* Where an iteration's time goes [s]; total_s is their sum. */

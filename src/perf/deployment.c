@@ -4,6 +4,8 @@
 #include "base/array.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <strings.h>
 
 /* vLLM: gpu_memory_utilization 0.92 (docs.vllm.ai, stable, `vllm serve`, read 2026-11-23; 0.9 until
  * 2025), blocks of 16 tokens, 8,192 tokens and 256 requests an iteration (1,024 requests on large
@@ -14,10 +16,34 @@ rub_deployment rub_deployment_default(const rub_model *model, const rub_accelera
                             .tp = 1,
                             .pp = 1,
                             .ep = 1,
+                            .attention_dp = 1,
                             .gpu_memory_utilization = 0.92,
                             .block_size_tok = 16,
                             .max_batch_tok = 8192,
                             .max_seqs = 256};
+}
+
+static const char *const backend_names[] = {"vllm", "sglang", "trtllm"};
+
+const char *rub_backend_name(rub_backend backend) {
+    return (size_t)backend < RUB_LEN(backend_names) ? backend_names[backend] : "unknown";
+}
+
+rub_status rub_backend_parse(const char *text, rub_backend *out, rub_error *err) {
+    if (strcasecmp(text, "tensorrt-llm") == 0 || strcasecmp(text, "trt-llm") == 0)
+        text = "trtllm";
+    for (size_t i = 0; i < RUB_LEN(backend_names); i++)
+        if (strcasecmp(text, backend_names[i]) == 0) {
+            *out = (rub_backend)i;
+            return RUB_OK;
+        }
+    return rub_error_set(err, RUB_NOT_FOUND, "engine '%.40s', expected vllm, sglang or trtllm",
+                         text);
+}
+
+char *rub_perf_source_of(const rub_deployment *deployment, char *buf, size_t size) {
+    snprintf(buf, size, "roofline (%s)", deployment->accel->name);
+    return buf;
 }
 
 static bool is_weight_only(rub_precision weights) {
@@ -60,6 +86,11 @@ static rub_status check_layout(const rub_deployment *d, rub_error *err) {
     RUB_TRY(check_range("tp", d->tp, 1, 1024, err));
     if (d->pp != 1)
         return rub_error_set(err, RUB_UNSUPPORTED, "pp is %d, expected 1", d->pp);
+    if (d->attention_dp != 1)
+        return rub_error_set(err, RUB_UNSUPPORTED, "attention_dp is %d, expected 1",
+                             d->attention_dp);
+    if (d->level == RUB_LEVEL_CALIBRATED)
+        return rub_error_set(err, RUB_NOT_FOUND, "no calibration ships for %s", d->accel->name);
     if (d->ep < 1 || d->tp % d->ep != 0)
         return rub_error_set(err, RUB_INVALID, "ep is %d, expected a divisor of tp %d", d->ep,
                              d->tp);
