@@ -2,6 +2,7 @@
 #include "serve/fast.h"
 
 #include "base/array.h"
+#include "serve/histogram.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -37,6 +38,8 @@ static rub_replica *create(const rub_run *run) {
     }
     s->free_blocks = run->def->kv_blocks;
     s->first = s->last = s->cur = -1;
+    int32_t size = run->def->block_size_tok;
+    s->shift = size & (size - 1) ? -1 : __builtin_ctz((unsigned)size);
     for (int32_t i = 0; i < n; i++)
         s->free_slot[i] = n - 1 - i;
     s->n_free_slot = n;
@@ -65,7 +68,7 @@ int32_t rub_fast_admit(rub_replica *s) {
         s->first = i;
     s->last = i;
     s->n_running++;
-    s->free_blocks -= rub_blocks(w.prefill, s->run->def->block_size_tok);
+    s->free_blocks -= rub_fast_blocks(s, w.prefill);
     double *scheduled = &s->run->times->scheduled_s[w.id];
     if (isnan(*scheduled))
         *scheduled = s->now_s;
@@ -88,8 +91,7 @@ void rub_fast_unlink(rub_replica *s, int32_t i) {
 
 /* k mod block size at which a request takes its next block. */
 static int64_t residue(const rub_replica *s, const rub_slot *slot) {
-    int64_t r = (1 - slot->base) % s->run->def->block_size_tok;
-    return r < 0 ? r + s->run->def->block_size_tok : r;
+    return rub_fast_phase(s, 1 - slot->base);
 }
 
 static void join_decodes(rub_replica *s, int32_t i, int64_t remaining) {
@@ -145,7 +147,7 @@ static void finish_decodes(rub_replica *s) {
             continue; /* a later round of the ring */
         int64_t total = total_tok(s, slot);
         rub_fast_leave_decodes(s, i);
-        finish(s, i, rub_blocks(total - 1, s->run->def->block_size_tok));
+        finish(s, i, rub_fast_blocks(s, total - 1));
     }
 }
 
@@ -184,7 +186,7 @@ static rub_status end_prefill(rub_replica *s, int32_t i, int64_t *n_joined) {
         rub_histogram_add(&s->totals.itl, s->now_s - slot->last_s, 1);
     int64_t remaining = total_tok(s, slot) - slot->prefill - 1;
     if (remaining == 0)
-        finish(s, i, rub_blocks(slot->prefill, s->run->def->block_size_tok));
+        finish(s, i, rub_fast_blocks(s, slot->prefill));
     else {
         join_decodes(s, i, remaining);
         ++*n_joined;
@@ -222,48 +224,102 @@ static void book(rub_replica *s, const rub_batch *batch, double duration) {
         s->totals.kv_most_blocks = used;
 }
 
+/* What a stretch keeps in registers; everything else stands still while it lasts. */
+typedef struct run_of_decodes {
+    double now_s, busy_s, block_s, gap_sum_s, gap_max_s;
+    int64_t k, kv, free_blocks, turns, phase;
+    size_t bin;      /* of the histogram of gaps; gaps change slowly, so it seldom moves */
+    uint64_t in_bin; /* gaps of that bin not yet counted */
+} run_of_decodes;
+
+static run_of_decodes pick_up(const rub_replica *s) {
+    return (run_of_decodes){.now_s = s->now_s,
+                            .busy_s = s->totals.busy_s,
+                            .block_s = s->totals.kv_block_s,
+                            .gap_sum_s = s->totals.itl.sum_s,
+                            .gap_max_s = s->totals.itl.max_s,
+                            .k = s->k,
+                            .kv = s->kv_decode,
+                            .free_blocks = s->free_blocks,
+                            .phase = rub_fast_phase(s, s->k)};
+}
+
+static void put_down(rub_replica *s, const run_of_decodes *r) {
+    int64_t used = s->run->def->kv_blocks - r->free_blocks, n = s->n_decode;
+    s->now_s = s->totals.end_s = s->last_decode_s = r->now_s;
+    s->k = r->k;
+    s->kv_decode = r->kv;
+    s->free_blocks = r->free_blocks;
+    s->totals.busy_s = r->busy_s;
+    s->totals.kv_block_s = r->block_s;
+    s->totals.n_iteration += r->turns;
+    s->totals.decode_tok += r->turns * n;
+    s->totals.itl.count[r->bin] += r->in_bin;
+    s->totals.itl.n += (uint64_t)(r->turns * n);
+    s->totals.itl.sum_s = r->gap_sum_s;
+    s->totals.itl.max_s = r->gap_max_s;
+    if (used > s->totals.kv_most_blocks)
+        s->totals.kv_most_blocks = used;
+}
+
+/* One iteration that ended at `end_s` joins the run. */
+static inline void turn(rub_replica *s, run_of_decodes *r, double duration, double end_s) {
+    const int64_t n = s->n_decode;
+    double gap = end_s - r->now_s;
+    size_t bin = rub_histogram_bin(gap);
+    if (bin != r->bin) {
+        s->totals.itl.count[r->bin] += r->in_bin;
+        r->bin = bin;
+        r->in_bin = 0;
+    }
+    r->in_bin += (uint64_t)n;
+    r->gap_sum_s += gap * (double)n;
+    r->gap_max_s = gap > r->gap_max_s ? gap : r->gap_max_s;
+    r->free_blocks -= s->growth[r->phase];
+    r->busy_s += duration;
+    r->block_s += duration * (double)(s->run->def->kv_blocks - r->free_blocks);
+    r->now_s = end_s;
+    r->kv += n;
+    r->k++;
+    r->turns++;
+    r->phase = r->phase + 1 == s->run->def->block_size_tok ? 0 : r->phase + 1;
+}
+
 /* Decode-only iterations from now on, as long as nothing but decoding can happen: no request ends,
- * blocks suffice, every iteration ends by `until`. Sums are kept in registers. */
-static void stretch(rub_replica *s, double until_s) {
-    const int64_t n = s->n_decode, size = s->run->def->block_size_tok;
-    const bool v0 = s->run->def->policy == RUB_POLICY_VLLM_V0;
-    const int64_t spare = s->run->def->policy == RUB_POLICY_VLLM ? 0 : 1;
-    int64_t k = s->k, kv = s->kv_decode, free_now = s->free_blocks, turns = 0;
-    int64_t phase = k % size, total = s->run->def->kv_blocks;
-    double now = s->now_s, busy = s->totals.busy_s, block_s = s->totals.kv_block_s;
+ * blocks suffice, every iteration ends by `until`. The one that goes on at `until` is left in
+ * progress. True when requests ended: what may come next must be looked at again. */
+static bool stretch(rub_replica *s, double until_s) {
+    const int64_t n = s->n_decode, spare = s->run->def->policy == RUB_POLICY_VLLM ? 0 : 1;
+    const bool linear = s->run->perf->kind == RUB_PERF_LINEAR;
+    const rub_perf_linear *l = &s->run->perf->linear;
+    /* the linear form's sum from the left: prefill work is 0, so its last term adds nothing */
+    const double first_terms = l->a_s + l->b_s * (double)n;
+    run_of_decodes r = pick_up(s);
     rub_batch batch = {.n_tokens = n, .n_decode = n};
-    rub_histogram *itl = &s->totals.itl;
-    if (v0 && (s->n_fresh > 0 || s->n_old != n || s->last_decode_s != now))
-        return; /* the first decode iteration after prefills has gaps of several lengths */
-    while (s->calendar[k & (RUB_CALENDAR - 1)] < 0 && free_now >= s->growth[phase] + spare) {
-        batch.kv_decode = kv;
-        double duration = rub_perf_duration(s->run->perf, &batch), end = now + duration;
+    bool ending = false;
+    double duration = 0.0, end = 0.0;
+    while (!ending && r.now_s < until_s && r.free_blocks >= s->growth[r.phase] + spare) {
+        batch.kv_decode = r.kv;
+        duration = linear ? first_terms + l->c_s * (double)r.kv
+                          : rub_perf_tables_duration(s->run->perf->tables, &batch);
+        end = r.now_s + duration;
         if (end > until_s)
             break;
-        free_now -= s->growth[phase];
-        rub_histogram_add(itl, end - now, (uint64_t)n);
-        busy += duration;
-        block_s += duration * (double)(total - free_now);
-        now = end;
-        kv += n;
-        k++;
-        turns++;
-        phase = phase + 1 == size ? 0 : phase + 1;
-        if (now >= until_s)
-            break;
+        ending = s->calendar[r.k & (RUB_CALENDAR - 1)] >= 0;
+        turn(s, &r, duration, end);
     }
-    if (turns == 0)
-        return;
-    s->k = k;
-    s->kv_decode = kv;
-    s->free_blocks = free_now;
-    s->now_s = s->totals.end_s = s->last_decode_s = now;
-    s->totals.busy_s = busy;
-    s->totals.kv_block_s = block_s;
-    s->totals.n_iteration += turns;
-    s->totals.decode_tok += turns * n;
-    if (total - free_now > s->totals.kv_most_blocks)
-        s->totals.kv_most_blocks = total - free_now;
+    if (r.turns > 0)
+        put_down(s, &r);
+    if (ending) {
+        finish_decodes(s);
+        s->n_old = s->n_decode;
+    } else if (end > until_s) {
+        s->free_blocks -= s->growth[r.phase];
+        s->decodes_run = s->busy = true;
+        s->end_s = end;
+        book(s, &batch, duration);
+    }
+    return ending;
 }
 
 /* Nothing can be admitted before a decode ends: nobody waits, or the head does not fit now (blocks
@@ -272,12 +328,14 @@ static bool only_decodes(const rub_replica *s) {
     const rub_serve_def *def = s->run->def;
     if (s->cur >= 0 || s->n_decode == 0)
         return false;
+    /* v0: the first decode iteration after prefills has gaps of several lengths */
+    if (def->policy == RUB_POLICY_VLLM_V0 &&
+        (s->n_fresh > 0 || s->n_old != s->n_decode || s->last_decode_s != s->now_s))
+        return false;
     if (s->waiting.n == 0 || s->n_running >= def->max_seqs)
         return true;
     int64_t kept = def->policy == RUB_POLICY_VLLM ? 0 : s->run->watermark;
-    return s->free_blocks -
-               rub_blocks(rub_waiting_first(&s->waiting)->prefill, def->block_size_tok) <
-           kept;
+    return s->free_blocks - rub_fast_blocks(s, rub_waiting_first(&s->waiting)->prefill) < kept;
 }
 
 static rub_status start(rub_replica *s, bool *formed) {
@@ -307,11 +365,11 @@ static rub_status advance(rub_replica *s, double until_s) {
         }
         if (s->now_s >= until_s)
             return RUB_OK;
-        if (only_decodes(s)) {
-            stretch(s, until_s);
-            if (s->now_s >= until_s)
+        while (only_decodes(s) && stretch(s, until_s))
+            if (rub_closed_pauses(s->run->closed))
                 return RUB_OK;
-        }
+        if (s->busy || s->now_s >= until_s)
+            return RUB_OK;
         RUB_TRY(start(s, &formed));
         if (!formed)
             return RUB_OK;

@@ -58,6 +58,7 @@ struct rub_replica {
     int32_t *free_slot; /* stack (max_seqs) */
     int32_t n_free_slot;
     int64_t *growth;   /* decodes that take a block when k mod block size is r (block_size) */
+    int32_t shift;     /* block size = 1 << shift, or -1: divide */
     int32_t *calendar; /* first slot of each bucket, -1: none (RUB_CALENDAR) */
 
     /* the iteration in progress */
@@ -71,6 +72,21 @@ struct rub_replica {
     int64_t n_old;        /* v0: decodes whose last token is of last_decode_s */
     rub_serve_totals totals;
 };
+
+/* rub_blocks(tokens, block size) and x mod block size (x of either sign), without a division where
+ * the block size is a power of two: a division costs as much as a whole iteration of a stretch. */
+static inline int64_t rub_fast_blocks(const rub_replica *s, int64_t tokens) {
+    int64_t size = s->run->def->block_size_tok;
+    return s->shift >= 0 ? (tokens + size - 1) >> s->shift : rub_blocks(tokens, size);
+}
+
+static inline int64_t rub_fast_phase(const rub_replica *s, int64_t x) {
+    int64_t size = s->run->def->block_size_tok;
+    if (s->shift >= 0)
+        return x & (size - 1);
+    int64_t r = x % size;
+    return r < 0 ? r + size : r;
+}
 
 /* Joins the batch: a waiting request is admitted with its blocks; returns its slot. */
 int32_t rub_fast_admit(rub_replica *s);

@@ -10,7 +10,7 @@ static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static rub_status take_decodes(rub_replica *s, rub_batch *batch, bool *evicted) {
     int64_t spare = s->run->def->policy == RUB_POLICY_VLLM ? 0 : 1;
     if (s->n_decode > 0) {
-        int64_t need = s->growth[s->k % s->run->def->block_size_tok];
+        int64_t need = s->growth[rub_fast_phase(s, s->k)];
         if (s->free_blocks >= need + spare)
             s->free_blocks -= need;
         else
@@ -38,7 +38,7 @@ static void take_prefill(rub_replica *s, int32_t i, int64_t take, rub_batch *bat
 }
 
 static bool head_fits(const rub_replica *s, int64_t kept) {
-    int64_t need = rub_blocks(rub_waiting_first(&s->waiting)->prefill, s->run->def->block_size_tok);
+    int64_t need = rub_fast_blocks(s, rub_waiting_first(&s->waiting)->prefill);
     return s->free_blocks - need >= kept;
 }
 

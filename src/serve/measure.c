@@ -2,26 +2,17 @@
 #include "rubato/serve.h"
 
 #include "base/array.h"
+#include "serve/histogram.h"
 
 #include <math.h>
 #include <stdlib.h>
-
-/* Bin of a time: 64 bins an octave from 2^-30 s (1 ns) on; bin 0 takes what is shorter. */
-static size_t bin_of(double s) {
-    union {
-        double d;
-        uint64_t u;
-    } x = {.d = s};
-    int64_t i = (int64_t)(x.u >> 46) - ((1023 - 30) << 6);
-    return i < 0 ? 0 : i >= RUB_HISTOGRAM_N ? RUB_HISTOGRAM_N - 1 : (size_t)i;
-}
 
 static double bin_middle(size_t i) {
     return ldexp(1.0 + ((double)(i & 63) + 0.5) / 64.0, (int)(i >> 6) - 30);
 }
 
 void rub_histogram_add(rub_histogram *h, double s, uint64_t n) {
-    h->count[bin_of(s)] += n;
+    h->count[rub_histogram_bin(s)] += n;
     h->n += n;
     h->sum_s += s * (double)n;
     h->max_s = s > h->max_s ? s : h->max_s;
