@@ -64,6 +64,21 @@ const char *rub_backend_name(rub_backend backend);
 /* Accepts the names above, tensorrt-llm and trt-llm. Errors: RUB_NOT_FOUND naming them. */
 rub_status rub_backend_parse(const char *text, rub_backend *out, rub_error *err);
 
+/* What an engine adds to its operators, fitted from measured deployments (docs/validate.md): one
+ * set for each engine, the same for all models and systems. */
+typedef struct rub_engine_constants {
+    double step_s;    /* each iteration: scheduler, launch, sampling */
+    double per_seq_s; /* for each request in it */
+    double
+        prefill_s;  /* for an iteration with prefill: kernels launched one by one, not by a graph */
+    double token_s; /* for each token of it, beyond the operators */
+    double request_s; /* to a request's first token outside iterations: HTTP, tokeniser, queues */
+    /* times of operators relative to the modelled ones: other kernels, fusion, overlap */
+    double gemm, attention, moe, collective, small;
+} rub_engine_constants;
+
+rub_engine_constants rub_engine_constants_of(rub_backend backend);
+
 /* Where durations of operators come from. */
 typedef enum rub_perf_level {
     RUB_LEVEL_AUTO,     /* calibrated where a calibration ships for the accelerator, or carried from
@@ -89,8 +104,9 @@ typedef struct rub_deployment {
     rub_precision kv_cache;    /* AUTO: bf16 */
     double gpu_memory_utilization; /* share of memory that the engine may use, as in vLLM */
     int32_t block_size_tok;
-    int64_t max_batch_tok; /* tokens in the largest iteration */
-    int32_t max_seqs;      /* requests in the largest iteration */
+    int64_t max_batch_tok;                 /* tokens in the largest iteration */
+    int32_t max_seqs;                      /* requests in the largest iteration */
+    const rub_engine_constants *constants; /* NULL: those of backend; borrowed */
 } rub_deployment;
 
 /* tp, pp, ep, attention_dp 1; vLLM; level and precisions AUTO; vLLM's defaults elsewhere (docs/perf.md). */
@@ -148,7 +164,8 @@ typedef struct rub_memory {
     double missing_bytes; /* how much is missing for one request of 2,048 tokens; 0 when it fits */
     double kv_bytes_per_tok;       /* each further token costs, on this accelerator */
     double kv_fixed_bytes_per_seq; /* a request's sliding-window layers when the window is full */
-    int64_t kv_blocks;             /* blocks of block_size_tok; windows count as at 4,096 tokens */
+    int64_t kv_blocks; /* blocks of block_size_tok in one group of tp accelerators (times
+                                      attention_dp in the replica); windows count as at 4,096 tokens */
     int64_t kv_tokens;
     int64_t max_context_tok; /* longest single request that fits, at most the model's context */
     int64_t max_batch_4k;    /* requests of 4,096 tokens that fit at once */

@@ -86,14 +86,13 @@ static rub_status check_layout(const rub_deployment *d, rub_error *err) {
     RUB_TRY(check_range("tp", d->tp, 1, 1024, err));
     if (d->pp != 1)
         return rub_error_set(err, RUB_UNSUPPORTED, "pp is %d, expected 1", d->pp);
-    if (d->attention_dp != 1)
-        return rub_error_set(err, RUB_UNSUPPORTED, "attention_dp is %d, expected 1",
-                             d->attention_dp);
     if (d->level == RUB_LEVEL_CALIBRATED)
         return rub_error_set(err, RUB_NOT_FOUND, "no calibration ships for %s", d->accel->name);
-    if (d->ep < 1 || d->tp % d->ep != 0)
-        return rub_error_set(err, RUB_INVALID, "ep is %d, expected a divisor of tp %d", d->ep,
-                             d->tp);
+    RUB_TRY(check_range("attention_dp", d->attention_dp, 1, 1024, err));
+    int32_t width = d->tp * d->attention_dp;
+    if (d->ep < 1 || width % d->ep != 0)
+        return rub_error_set(err, RUB_INVALID, "ep is %d, expected a divisor of %s %d", d->ep,
+                             d->attention_dp > 1 ? "tp * attention_dp" : "tp", width);
     for (int32_t i = 0; i < d->model->n_group; i++) {
         const rub_attention *a = &d->model->group[i].attention;
         if (a->heads % d->tp != 0)
@@ -101,11 +100,12 @@ static rub_status check_layout(const rub_deployment *d, rub_error *err) {
                                  "tp %d does not divide the %d attention heads of %.60s", d->tp,
                                  a->heads, d->model->name);
     }
-    if (d->tp > d->accel->scaleup_domain)
+    if (width > d->accel->scaleup_domain)
         return rub_error_set(err, RUB_INVALID,
-                             "tp is %d, expected at most the %d accelerators that %s joins by its "
+                             "%s is %d, expected at most the %d accelerators that %s joins by its "
                              "fast link",
-                             d->tp, d->accel->scaleup_domain, d->accel->name);
+                             d->attention_dp > 1 ? "tp * attention_dp" : "tp", width,
+                             d->accel->scaleup_domain, d->accel->name);
     return RUB_OK;
 }
 

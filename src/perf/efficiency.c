@@ -58,10 +58,3 @@ void rub_all_reduce(const rub_accelerator *accel, int32_t tp, double *latency_s,
     *latency_s = fast ? (4.0 + 0.5 * tp) * 1e-6 : (2.0 + 3.0 * tp) * 1e-6;
     *s_per_byte = 2.0 * (tp - 1) / tp / (accel->scaleup_bytes_per_s * efficiency);
 }
-
-/* Scheduler, input preparation, sampling, detokenising: what remains between the operator sum and
- * the time per output token measured end to end (docs/perf.md). */
-void rub_engine_overhead(double *fixed_s, double *per_seq_s) {
-    *fixed_s = 1.0e-3;
-    *per_seq_s = 8e-6;
-}

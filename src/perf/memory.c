@@ -39,14 +39,15 @@ static double weights_bytes(const rub_deployment *d) {
     const rub_model *m = d->model;
     double linear = rub_precision_bytes(rub_precision_of_linear(d));
     double expert = rub_precision_bytes(rub_precision_of_experts(d));
-    double tp = d->tp, bytes = 2.0 * m->hidden;
+    double tp = d->tp, width = tp * d->attention_dp, bytes = 2.0 * m->hidden;
     for (int32_t i = 0; i < m->n_group; i++) {
         const rub_layer_group *g = &m->group[i];
         rub_layer_params p = rub_layer_params_of(m, g);
-        double held = ceil((double)g->ffn.n_expert / d->ep); /* experts here, each 1/(tp/ep) wide */
+        double held = ceil((double)g->ffn.n_expert /
+                           d->ep); /* experts here, each 1/(tp * attention_dp / ep) wide */
         bytes += g->n_layer *
                  (attention_local(d, &g->attention, p.attention) * linear + p.ffn / tp * linear +
-                  2.0 * (p.router + p.norm) + held * p.expert / (tp / d->ep) * expert);
+                  2.0 * (p.router + p.norm) + held * p.expert / (width / d->ep) * expert);
     }
     double vocab = ceil((double)m->vocab / tp) * m->hidden * 2.0;
     return bytes + vocab * (m->tied_embeddings ? 1.0 : 2.0);

@@ -10,13 +10,14 @@ typedef struct builder {
     const rub_model *m;
     const rub_accelerator *a;
     double tp;
+    double width; /* accelerators that share the experts: tp * attention_dp */
     rub_op_list *list;
     double n_layer; /* of the group being built */
 } builder;
 
 static void add(builder *b, rub_op op) {
     op.n = b->n_layer;
-    if (b->list->n < RUB_MAX_OPS)
+    if (b->list->n < RUB_MAX_OPS - 3)
         b->list->op[b->list->n++] = op;
 }
 
@@ -65,6 +66,19 @@ static void add_all_reduce(builder *b, const char *name, rub_op_kind kind, doubl
                         .class = RUB_CLASS_COLLECTIVE,
                         .stream_s = bytes_per_unit * per_byte,
                         .overhead_s = latency});
+}
+
+/* All-gather before the experts and reduce-scatter after them over all accelerators: together what
+ * an all-reduce of all tokens moves, with two latencies. */
+static void add_exchange(builder *b, double bytes_per_tok) {
+    double latency = 0.0, per_byte = 0.0;
+    rub_all_reduce(b->a, (int32_t)b->width, &latency, &per_byte);
+    add(b, (rub_op){.name = "exchange with experts",
+                    .kind = RUB_OP_TOKENS,
+                    .class = RUB_CLASS_COLLECTIVE,
+                    .all_tokens = true,
+                    .stream_s = bytes_per_tok * per_byte,
+                    .overhead_s = 2.0 * latency});
 }
 
 /* Attention proper over the KV cache. pair_flops: for one query token and one context token, all
@@ -148,7 +162,7 @@ static void build_experts(builder *b, const rub_ffn *f) {
     rub_precision activations = b->d->activations;
     rub_efficiency e = rub_efficiency_gemm(weights, true);
     double h = b->m->hidden, bandwidth = b->a->mem_bytes_per_s * e.memory;
-    double inter = f->expert_inter / (b->tp / b->d->ep); /* local width of a local expert */
+    double inter = f->expert_inter / (b->width / b->d->ep); /* local width of a local expert */
     double params = f->n_matrix * h * inter, calls = (double)f->n_active / b->d->ep;
     add_gemm(b, "router", RUB_OP_TOKENS, RUB_CLASS_MOE, f->n_expert, h, RUB_BF16);
     add(b, (rub_op){.name = "routed experts",
@@ -187,11 +201,35 @@ static void build_group(builder *b, const rub_layer_group *g) {
         build_gqa(b, &g->attention);
     add_all_reduce(b, "all-reduce after attention", RUB_OP_TOKENS, 2.0 * h);
     build_ffn(b, &g->ffn);
-    add_all_reduce(b, "all-reduce after FFN", RUB_OP_TOKENS, 2.0 * h);
+    if (b->d->attention_dp > 1 &&
+        g->ffn.n_expert > 0) /* tokens gathered to the experts and scattered back */
+        add_exchange(b, 2.0 * h);
+    else
+        add_all_reduce(b, "all-reduce after FFN", RUB_OP_TOKENS, 2.0 * h);
+}
+
+/* Attention data parallel: each group of tp accelerators sees its share of the requests; experts see
+ * all tokens. The shares are taken as even. */
+static void spread(builder *b) {
+    double dp = b->d->attention_dp;
+    for (int i = 0; i < b->list->n; i++) {
+        rub_op *op = &b->list->op[i];
+        if (op->kind == RUB_OP_EXPERTS || op->all_tokens)
+            continue;
+        op->compute_s /= dp;
+        op->stream_s /= dp;
+        op->per_req_s /= dp;
+    }
 }
 
 void rub_ops_build(const rub_deployment *d, rub_op_list *out) {
-    builder b = {.d = d, .m = d->model, .a = d->accel, .tp = d->tp, .list = out, .n_layer = 1.0};
+    builder b = {.d = d,
+                 .m = d->model,
+                 .a = d->accel,
+                 .tp = d->tp,
+                 .width = (double)d->tp * d->attention_dp,
+                 .list = out,
+                 .n_layer = 1.0};
     double h = d->model->hidden, vocab = (double)d->model->vocab / d->tp;
     out->n = 0;
     add_small(&b, "embedding and final norm", RUB_CLASS_HEAD, 12.0 * h, 3.0);
@@ -202,9 +240,9 @@ void rub_ops_build(const rub_deployment *d, rub_op_list *out) {
     add_gemm(&b, "logits", RUB_OP_SAMPLED, RUB_CLASS_HEAD, vocab, h, RUB_BF16);
     /* an all-gather moves half of what an all-reduce moves */
     add_all_reduce(&b, "all-gather of logits", RUB_OP_SAMPLED, 0.5 * 2.0 * (double)d->model->vocab);
-    rub_op engine = {.name = "engine", .kind = RUB_OP_ENGINE, .class = RUB_CLASS_ENGINE};
-    rub_engine_overhead(&engine.overhead_s, &engine.per_req_s);
-    add(&b, engine);
+    if (d->attention_dp > 1)
+        spread(&b);
+    rub_engine_apply(d, out);
 }
 
 double rub_op_on_units(const rub_op *op, double u) {

@@ -37,12 +37,13 @@ typedef struct rub_op {
     double fixed_s;    /* weights, read once; EXPERTS: of one expert */
     double overhead_s; /* launch and latency of a call */
     double per_req_s;  /* DECODE: for each request; PREFILL: for each KV token already processed */
+    bool all_tokens;   /* TOKENS with attention data parallel: those of all groups */
     double window_tok; /* DECODE, PREFILL: context is cut to this; 0 = all of it */
     double n_expert;   /* EXPERTS: experts held by one accelerator */
     double hit_frac;   /* EXPERTS: probability that a token goes to a given expert */
 } rub_op;
 
-enum { RUB_MAX_OPS = 24 * RUB_MODEL_MAX_GROUPS + 8 };
+enum { RUB_MAX_OPS = 24 * RUB_MODEL_MAX_GROUPS + 8 + 3 }; /* the last three are the engine's */
 
 typedef struct rub_op_list {
     int n;
@@ -75,8 +76,8 @@ rub_efficiency rub_efficiency_scan(void); /* linear attention */
 void rub_all_reduce(const rub_accelerator *accel, int32_t tp, double *latency_s,
                     double *s_per_byte);
 
-/* Engine's time of an iteration: fixed_s + per_seq_s * requests. */
-void rub_engine_overhead(double *fixed_s, double *per_seq_s);
+/* Scales the operators and adds what the engine adds (engine.c). */
+void rub_engine_apply(const rub_deployment *resolved, rub_op_list *list);
 
 /* Peak that a product with these weights runs at [FLOP/s]: activations decide. */
 double rub_peak_flops(const rub_accelerator *accel, rub_precision weights,

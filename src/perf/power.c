@@ -16,7 +16,8 @@ enum { HOURS_PER_YEAR = 8760 };
 
 rub_power rub_power_of(const rub_deployment *deployment) {
     const rub_accelerator *a = deployment->accel;
-    double n = (double)deployment->tp * (deployment->pp > 0 ? deployment->pp : 1);
+    double n = (double)deployment->tp * deployment->attention_dp *
+               (deployment->pp > 0 ? deployment->pp : 1);
     double node_w = a->allin_w > a->tdp_w ? a->allin_w - a->tdp_w : 0.0;
     return (rub_power){.idle_w = n * (a->idle_w + NODE_IDLE_FRAC * node_w),
                        .peak_w = n * (a->tdp_w + node_w),
@@ -33,7 +34,8 @@ double rub_joules_per_tok(const rub_power *power, double busy_frac, double tok_p
 }
 
 double rub_cost_per_h(const rub_deployment *deployment) {
-    double n = (double)deployment->tp * (deployment->pp > 0 ? deployment->pp : 1);
+    double n = (double)deployment->tp * deployment->attention_dp *
+               (deployment->pp > 0 ? deployment->pp : 1);
     return n * deployment->accel->usd_per_h;
 }
 

@@ -1,0 +1,53 @@
+/* Serving engines: what they add to their operators. Fitted on ../shared/data/silicon by
+ * `rubato validate --fit` (docs/validate.md says on what, with which errors on pairs of model and
+ * system that were left out). */
+#include "perf/ops.h"
+
+#include "base/array.h"
+
+static const rub_engine_constants constants[RUB_BACKEND_TRTLLM + 1] = {
+    [RUB_BACKEND_VLLM] = {1.0e-3, 8e-6, 0, 0, 0, 1, 1, 1, 1, 1},
+    [RUB_BACKEND_SGLANG] = {1.0e-3, 8e-6, 0, 0, 0, 1, 1, 1, 1, 1},
+    [RUB_BACKEND_TRTLLM] = {1.0e-3, 8e-6, 0, 0, 0, 1, 1, 1, 1, 1},
+};
+
+rub_engine_constants rub_engine_constants_of(rub_backend backend) {
+    return constants[(size_t)backend < RUB_LEN(constants) ? backend : RUB_BACKEND_VLLM];
+}
+
+static void scale(rub_op *op, double by) {
+    op->compute_s *= by;
+    op->stream_s *= by;
+    op->fixed_s *= by;
+    op->overhead_s *= by;
+    op->per_req_s *= by;
+}
+
+void rub_engine_apply(const rub_deployment *d, rub_op_list *list) {
+    rub_engine_constants own = rub_engine_constants_of(d->backend);
+    const rub_engine_constants *c = d->constants ? d->constants : &own;
+    const double by[] = {
+        [RUB_CLASS_GEMM] = c->gemm, [RUB_CLASS_ATTENTION] = c->attention,
+        [RUB_CLASS_MOE] = c->moe,   [RUB_CLASS_COLLECTIVE] = c->collective,
+        [RUB_CLASS_HEAD] = c->gemm, [RUB_CLASS_SMALL] = c->small,
+        [RUB_CLASS_ENGINE] = 1.0,
+    };
+    for (int i = 0; i < list->n; i++)
+        scale(&list->op[i], by[list->op[i].class]);
+    list->op[list->n++] = (rub_op){.name = "engine",
+                                   .kind = RUB_OP_ENGINE,
+                                   .class = RUB_CLASS_ENGINE,
+                                   .n = 1.0,
+                                   .overhead_s = c->step_s,
+                                   .per_req_s = c->per_seq_s};
+    list->op[list->n++] = (rub_op){.name = "engine, prefill",
+                                   .kind = RUB_OP_PREFILL,
+                                   .class = RUB_CLASS_ENGINE,
+                                   .n = 1.0,
+                                   .overhead_s = c->prefill_s};
+    list->op[list->n++] = (rub_op){.name = "engine, tokens",
+                                   .kind = RUB_OP_TOKENS,
+                                   .class = RUB_CLASS_ENGINE,
+                                   .n = 1.0,
+                                   .stream_s = c->token_s};
+}
