@@ -16,9 +16,11 @@ static double run(void *ctx) {
     scene *s = ctx;
     rub_trace_read_def def = rub_trace_read_default();
     rub_trace trace = {0};
+    rub_trace_report report;
     rub_error err = {0};
+    def.hash = s->path != NULL;
     rub_status status =
-        s->path ? rub_trace_read(s->path, &def, &trace, NULL, &err)
+        s->path ? rub_trace_read(s->path, &def, &trace, &report, &err)
                 : rub_trace_read_memory("bench", s->text.data, s->text.n, &def, &trace, NULL, &err);
     if (status != RUB_OK) {
         fprintf(stderr, "%s\n", err.message);
@@ -81,7 +83,7 @@ int main(int argc, char **argv) {
         int fd = f == 0 ? mkstemp(path) : -1;
         if (fd >= 0 && write(fd, s.text.data, s.text.n) == (ssize_t)s.text.n) {
             s.path = path;
-            bench("Azure CSV from a file (with its hash)", "MB", 1, run, &s, &best_s, &median_s);
+            bench("Azure CSV from a file, hashed", "MB", 1, run, &s, &best_s, &median_s);
         }
         if (fd >= 0) {
             close(fd);

@@ -42,6 +42,7 @@ typedef struct rub_trace_read_def {
     const char *columns;
     double time_scale; /* arrival times are multiplied by it; 1 = as they are */
     bool skip_bad;     /* leave broken rows out and count them, instead of failing at the first */
+    bool hash;         /* report the hash of the bytes: another 1 ns a byte */
 } rub_trace_read_def;
 
 rub_trace_read_def rub_trace_read_default(void);

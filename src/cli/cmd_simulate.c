@@ -95,8 +95,10 @@ static rub_status read_requests(const simulate_settings *s, simulation *sim, rub
     if (!s->trace)
         return rub_trace_make_uniform((size_t)n, (int32_t)s->input_len, (int32_t)s->output_len,
                                       s->range_ratio, (uint64_t)s->seed, &sim->trace, err);
-    rub_trace_read_def read = {
-        .columns = s->columns, .time_scale = s->time_scale, .skip_bad = s->skip_bad};
+    rub_trace_read_def read = {.columns = s->columns,
+                               .time_scale = s->time_scale,
+                               .skip_bad = s->skip_bad,
+                               .hash = s->json};
     RUB_TRY(rub_trace_read(s->trace, &read, &sim->trace, &sim->report, err));
     if (s->num_prompts > 0 && (size_t)s->num_prompts < sim->trace.n_req)
         sim->trace.n_req = (size_t)s->num_prompts;

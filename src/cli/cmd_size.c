@@ -68,7 +68,7 @@ static rub_status pick_accelerators(const size_settings *s, work *w, rub_error *
 }
 
 static rub_status search(const size_settings *s, work *w, rub_error *err) {
-    rub_trace_read_def read = {.columns = s->columns, .time_scale = s->time_scale};
+    rub_trace_read_def read = {.columns = s->columns, .time_scale = s->time_scale, .hash = true};
     rub_progress progress = rub_command_progress();
     w->def = rub_size_default();
     double *target = &w->def.targets.ttft_p50_s;

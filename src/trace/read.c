@@ -244,7 +244,7 @@ rub_status rub_trace_read(const char *path, const rub_trace_read_def *def, rub_t
     rub_file file = {0};
     RUB_TRY(rub_file_open(path, &file, err));
     rub_status status = rub_trace_read_memory(path, file.data, file.n, def, out, report, err);
-    if (status == RUB_OK && report)
+    if (status == RUB_OK && report && def->hash)
         report->hash = rub_hash_bytes(file.data, file.n);
     rub_file_close(&file);
     return status;

@@ -1,5 +1,7 @@
 #include "trace/scan.h"
 
+#include "trace/quick.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,25 +117,48 @@ static bool zone(const char *p, const char *end, int64_t *offset_s) {
     return true;
 }
 
-bool rub_scan_date(rub_cell cell, int64_t *ns) {
-    const char *p = cell.from;
+static bool day_exists(int year, int month, int day) {
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    return month >= 1 && month <= 12 && day >= 1 && day <= days[month - 1] + (month == 2 && leap);
+}
+
+/* Digits of a fraction of a second as nanoseconds; those after the ninth are dropped. */
+static const char *fraction_ns(const char *p, const char *end, int64_t *ns) {
+    static const int64_t unit[] = {1000000000, 100000000, 10000000, 1000000, 100000,
+                                   10000,      1000,      100,      10,      1};
+    uint64_t x = 0;
+    const char *nine = end - p > 9 ? p + 9 : end, *q = rub_quick_digits(p, nine, &x);
+    *ns = (int64_t)x * unit[q - p];
+    while (q < end && (unsigned)(*q - '0') < 10u)
+        q++;
+    return q;
+}
+
+const char *rub_scan_date_part(const char *p, const char *end, int64_t *ns) {
     int c, y, mo, d, h, mi, s;
-    if (cell.to - p < 19 || !two(p, &c) || !two(p + 2, &y) || p[4] != '-' || !two(p + 5, &mo) ||
+    if (end - p < 19 || !two(p, &c) || !two(p + 2, &y) || p[4] != '-' || !two(p + 5, &mo) ||
         p[7] != '-' || !two(p + 8, &d) || (p[10] != ' ' && p[10] != 'T') || !two(p + 11, &h) ||
         p[13] != ':' || !two(p + 14, &mi) || p[16] != ':' || !two(p + 17, &s))
-        return false;
-    if (mo < 1 || mo > 12 || d < 1 || d > 31 || h > 23 || mi > 59 || s > 60)
-        return false;
-    int64_t fraction = 0, unit = 100000000, offset_s;
-    p += 19;
-    if (p < cell.to && *p == '.')
-        for (p++; p < cell.to && (unsigned)(*p - '0') < 10u; p++, unit /= 10)
-            fraction += (*p - '0') * unit;
-    if (!zone(p, cell.to, &offset_s))
-        return false;
+        return NULL;
     int year = c * 100 + y;
-    int64_t seconds = days_since_1970(year, mo, d) * 86400 + h * 3600 + mi * 60 + s - offset_s;
+    if (!day_exists(year, mo, d) || h > 23 || mi > 59 || s > 60)
+        return NULL;
+    int64_t fraction = 0, seconds = days_since_1970(year, mo, d) * 86400 + h * 3600 + mi * 60 + s;
+    p += 19;
+    if (p < end && *p == '.')
+        p = fraction_ns(p + 1, end, &fraction);
     bool in_range = year >= RUB_SCAN_FIRST_YEAR && year <= RUB_SCAN_LAST_YEAR;
     *ns = in_range ? seconds * 1000000000 + fraction : RUB_SCAN_ABSURD_DATE;
+    return p;
+}
+
+bool rub_scan_date(rub_cell cell, int64_t *ns) {
+    int64_t offset_s;
+    const char *p = rub_scan_date_part(cell.from, cell.to, ns);
+    if (!p || !zone(p, cell.to, &offset_s))
+        return false;
+    if (*ns != RUB_SCAN_ABSURD_DATE)
+        *ns -= offset_s * 1000000000;
     return true;
 }

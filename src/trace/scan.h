@@ -29,4 +29,7 @@ bool rub_scan_number(rub_cell cell, double *out);
  * RUB_SCAN_ABSURD_DATE, still true, when it is a date of a year out of range. */
 bool rub_scan_date(rub_cell cell, int64_t *ns);
 
+/* The same without the zone: returns the place after the seconds' fraction, NULL: not a date. */
+const char *rub_scan_date_part(const char *p, const char *end, int64_t *ns);
+
 #endif

@@ -19,6 +19,27 @@ static double quantile(const int32_t *sorted, size_t n, double q) {
     return sorted[low] + (at - (double)low) * (high - sorted[low]);
 }
 
+/* Sorts by counting, as lengths are small numbers; by comparing where that would need more room. */
+static rub_status sort_lengths(int32_t *tok, size_t n, rub_error *err) {
+    int32_t most = 0;
+    for (size_t i = 0; i < n; i++)
+        most = tok[i] > most ? tok[i] : most;
+    if ((size_t)most > 4 * n + 65536) {
+        qsort(tok, n, sizeof *tok, by_value);
+        return RUB_OK;
+    }
+    size_t *count = RUB_NEW(size_t, (size_t)most + 1), at = 0;
+    if (!count)
+        return rub_error_set(err, RUB_NO_MEMORY, "out of memory for %zu lengths", n);
+    for (size_t i = 0; i < n; i++)
+        count[tok[i]]++;
+    for (int32_t x = 0; x <= most; x++)
+        for (size_t c = count[x]; c > 0; c--)
+            tok[at++] = x;
+    free(count);
+    return RUB_OK;
+}
+
 static rub_status lengths(const int32_t *tok, size_t n, rub_trace_quantiles *out,
                           size_t log2_bin[26], rub_error *err) {
     int32_t *sorted = RUB_NEW(int32_t, n);
@@ -30,14 +51,15 @@ static rub_status lengths(const int32_t *tok, size_t n, rub_trace_quantiles *out
         sum += tok[i];
         log2_bin[31 - __builtin_clz((unsigned)tok[i])]++;
     }
-    qsort(sorted, n, sizeof *sorted, by_value);
-    *out = (rub_trace_quantiles){.p50 = quantile(sorted, n, 0.5),
-                                 .p90 = quantile(sorted, n, 0.9),
-                                 .p99 = quantile(sorted, n, 0.99),
-                                 .max = sorted[n - 1],
-                                 .mean = sum / (double)n};
+    rub_status status = sort_lengths(sorted, n, err);
+    if (status == RUB_OK)
+        *out = (rub_trace_quantiles){.p50 = quantile(sorted, n, 0.5),
+                                     .p90 = quantile(sorted, n, 0.9),
+                                     .p99 = quantile(sorted, n, 0.99),
+                                     .max = sorted[n - 1],
+                                     .mean = sum / (double)n};
     free(sorted);
-    return RUB_OK;
+    return status;
 }
 
 /* Variance over mean of the counts in windows of width s: 1 for Poisson. NaN under two windows. */

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/rng.h"
 #include "base/text.h"
 #include "rubato/trace.h"
 
@@ -203,8 +204,59 @@ static void mooncake_is_read_whole(void **state) {
     rub_trace_clear(&t);
 }
 
+/* Random cells, plain (the quick way through a row) and in quotes (the general way): the same
+ * times and lengths to the last bit, or both broken. */
+static void quick_and_general_ways_agree(void **state) {
+    (void)state;
+    static const char *const header[] = {"arrival_s,input_tok,output_tok",
+                                         "TIMESTAMP,ContextTokens,GeneratedTokens"};
+    static const char *const odd[] = {"",    "1e3",  "-5", "+7", "12.5",
+                                      "7.0", "7.00", "x",  "1.", ".5"};
+    rub_rng rng = rub_rng_make(5, 0);
+    int n_good = 0, n_bad = 0;
+    for (int i = 0; i < 20000; i++) {
+        char cell[3][64], text[2][400];
+        int dated = (int)rub_rng_below(&rng, 2), digits = (int)rub_rng_below(&rng, 12);
+        if (dated)
+            snprintf(cell[0], sizeof cell[0], "20%02d-%02d-%02d %02d:%02d:%02d.%0*d",
+                     (int)rub_rng_below(&rng, 100), (int)rub_rng_below(&rng, 13),
+                     (int)rub_rng_below(&rng, 32), (int)rub_rng_below(&rng, 24),
+                     (int)rub_rng_below(&rng, 60), (int)rub_rng_below(&rng, 60), digits + 1,
+                     (int)rub_rng_below(&rng, 1000000));
+        else
+            snprintf(cell[0], sizeof cell[0], "%.*f", digits,
+                     rub_rng_uniform(&rng) * pow(10, (double)rub_rng_below(&rng, 10)));
+        for (int k = 1; k < 3; k++)
+            snprintf(cell[k], sizeof cell[k], "%d", (int)rub_rng_below(&rng, 20000000));
+        if (rub_rng_below(&rng, 10) == 0)
+            snprintf(cell[rub_rng_below(&rng, 3)], sizeof cell[0], "%s",
+                     odd[rub_rng_below(&rng, sizeof odd / sizeof *odd)]);
+        const char *first = dated ? "2000-01-01 00:00:00" : "0";
+        snprintf(text[0], sizeof text[0], "%s\n%s,1,1\n%s,%s,%s\n", header[dated], first, cell[0],
+                 cell[1], cell[2]);
+        snprintf(text[1], sizeof text[1], "%s\n%s,1,1\n\"%s\",\"%s\",\"%s\"\n", header[dated],
+                 first, cell[0], cell[1], cell[2]);
+        rub_trace t[2] = {0};
+        rub_status plain = read_text(text[0], NULL, &t[0], NULL, NULL);
+        rub_status quoted = read_text(text[1], NULL, &t[1], NULL, NULL);
+        /* a blank or a sign before digits is trimmed or refused alike; what differs fails here */
+        if (plain != quoted || t[0].n_req != t[1].n_req)
+            fail_msg("%s: %d and %d", text[0], (int)plain, (int)quoted);
+        for (size_t k = 0; k < t[0].n_req; k++)
+            if (t[0].arrival_s[k] != t[1].arrival_s[k] || t[0].input_tok[k] != t[1].input_tok[k] ||
+                t[0].output_tok[k] != t[1].output_tok[k])
+                fail_msg("%s: %.17g and %.17g", text[0], t[0].arrival_s[k], t[1].arrival_s[k]);
+        n_good += plain == RUB_OK;
+        n_bad += plain != RUB_OK;
+        rub_trace_clear(&t[0]);
+        rub_trace_clear(&t[1]);
+    }
+    assert_true(n_good > 5000 && n_bad > 500);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(quick_and_general_ways_agree),
         cmocka_unit_test(formats_are_told_by_their_first_line),
         cmocka_unit_test(years_at_the_ends_are_read),
         cmocka_unit_test(broken_rows_have_line_and_column),
