@@ -104,8 +104,17 @@ rub_status rub_trace_stats_of(const rub_trace *trace, rub_trace_stats *out, rub_
 typedef enum rub_arrivals {
     RUB_ARRIVALS_POISSON,
     RUB_ARRIVALS_GAMMA,
-    RUB_ARRIVALS_DIURNAL
+    RUB_ARRIVALS_DIURNAL,
+    RUB_ARRIVALS_HYPER /* hyperexponential: bursts within bursts, as sessions make them */
 } rub_arrivals;
+
+/* Times between arrivals as a mixture of exponentials: with probability weight[k] one of mean
+ * mean[k], in units of the mean over all (weights add up to 1, sum weight * mean is 1). */
+#define RUB_TRACE_MAX_PHASE 5
+typedef struct rub_phases {
+    int32_t n;
+    double weight[RUB_TRACE_MAX_PHASE], mean[RUB_TRACE_MAX_PHASE];
+} rub_phases;
 
 /* A mixture of lognormals, cut to [1, max_tok]: with probability weight[k], exp(N(mu, sigma)). */
 typedef struct rub_lengths {
@@ -117,6 +126,7 @@ typedef struct rub_lengths {
 typedef struct rub_trace_make_def {
     rub_arrivals arrivals;
     double cv;           /* gamma: coefficient of variation of the times between arrivals */
+    rub_phases phases;   /* hyperexponential */
     double diurnal_frac; /* diurnal: rate * (1 + frac * sin(2 pi t / day)) */
     double day_s;        /* length of its day [s] */
     double rate_per_s;

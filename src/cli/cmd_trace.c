@@ -222,7 +222,25 @@ static rub_status parse_lengths(const char *option, const char *text, rub_length
     return RUB_OK;
 }
 
-/* "poisson", "gamma:CV", "diurnal:SHARE[,DAY_S]" */
+/* "hyper:WEIGHT@MEAN,...", means in units of the mean time between arrivals. */
+static bool parse_phases(const char *text, rub_phases *out) {
+    int n = 0;
+    *out = (rub_phases){0};
+    if (strncmp(text, "hyper:", 6) != 0)
+        return false;
+    for (text += 6; out->n < RUB_TRACE_MAX_PHASE; text += n + 1) {
+        if (sscanf(text, "%lf@%lf%n", &out->weight[out->n], &out->mean[out->n], &n) != 2)
+            return false;
+        out->n++;
+        if (!text[n])
+            return true;
+        if (text[n] != ',')
+            return false;
+    }
+    return false;
+}
+
+/* "poisson", "gamma:CV", "diurnal:SHARE[,DAY_S]", "hyper:WEIGHT@MEAN,..." */
 static rub_status parse_arrivals(const char *text, rub_trace_make_def *def, rub_error *err) {
     int n = 0;
     if (!strcmp(text, "poisson"))
@@ -233,10 +251,13 @@ static rub_status parse_arrivals(const char *text, rub_trace_make_def *def, rub_
              sscanf(text, "diurnal:%lf%n,%lf%n", &def->diurnal_frac, &n, &def->day_s, &n) >= 1 &&
                  !text[n])
         def->arrivals = RUB_ARRIVALS_DIURNAL;
+    else if (parse_phases(text, &def->phases))
+        def->arrivals = RUB_ARRIVALS_HYPER;
     else
-        return rub_error_set(
-            err, RUB_INVALID,
-            "--arrivals: found '%.60s', expected poisson, gamma:CV or diurnal:SHARE[,DAY_S]", text);
+        return rub_error_set(err, RUB_INVALID,
+                             "--arrivals: found '%.60s', expected poisson, gamma:CV, "
+                             "diurnal:SHARE[,DAY_S] or hyper:WEIGHT@MEAN,...",
+                             text);
     return RUB_OK;
 }
 
@@ -320,7 +341,9 @@ static const rub_option make_options[] = {
     {"duration", RUB_OPTION_DOUBLE, offsetof(make_settings, duration), "SECONDS",
      "stop after so long", 1e-9, 1e12, NULL},
     {"arrivals", RUB_OPTION_STRING, offsetof(make_settings, arrivals), "KIND",
-     "poisson, gamma:CV, or diurnal:SHARE[,DAY_S] (rate * (1 + SHARE * sin))", 0, 0, NULL},
+     "poisson, gamma:CV, diurnal:SHARE[,DAY_S] (rate * (1 + SHARE * sin)), or "
+     "hyper:WEIGHT@MEAN,... (mixture of up to 5 exponentials, means relative to 1)",
+     0, 0, NULL},
     {"input", RUB_OPTION_STRING, offsetof(make_settings, input), "KIND",
      "lognormal:MU,SIGMA[,MAX] or fixed:N [tokens]", 0, 0, NULL},
     {"output", RUB_OPTION_STRING, offsetof(make_settings, output), "KIND", "the same for answers",

@@ -91,8 +91,10 @@ static void presets_are_as_near_as_their_notes_say(void **state) {
     near(s.output.p90, 55, 11, "code output p90");
     near(s.output.p99, 251.5, 21, "code output p99");
     near(s.output.mean, 27.9, 7, "code output mean");
-    near(s.rate_per_s, 2.57, 10, "code rate");
-    near(s.arrival_cv, 13.15, 15, "code CV");
+    near(s.rate_per_s, 2.57, 2, "code rate");
+    near(s.arrival_cv, 13.15, 9, "code CV");
+    near(s.dispersion_1s, 13.2, 30, "code dispersion in 1 s");
+    near(s.dispersion_10s, 71.6, 30, "code dispersion in 10 s");
 }
 
 static void unknown_preset_names_the_known(void **state) {
