@@ -96,3 +96,27 @@ char *rub_text_si(double value, char *buf, size_t size) {
     snprintf(buf, size, "%.*f%s", i || x != floor(x) ? digits : 0, x, prefix[i]);
     return buf;
 }
+
+char *rub_text_usd(double usd, char buf[32]) {
+    static const struct {
+        double unit;
+        char letter;
+    } scale[] = {{1e12, 'T'}, {1e9, 'B'}, {1e6, 'M'}, {1e3, 'k'}};
+    double size = fabs(usd);
+    const char *sign = usd < 0 ? "-" : "";
+    for (size_t i = 0; i < sizeof scale / sizeof scale[0]; i++)
+        if (size >= 0.9995 * scale[i].unit) {
+            double x = size / scale[i].unit;
+            snprintf(buf, 32, "%s$%.*f%c", sign, x < 99.95 ? 1 : 0, x, scale[i].letter);
+            return buf;
+        }
+    snprintf(buf, 32, "%s$%.0f", size < 0.5 ? "" : sign, size);
+    return buf;
+}
+
+char *rub_text_mw(double mw, char buf[32]) {
+    double size = fabs(mw);
+    int places = size < 0.0005 || size >= 9.95 ? 0 : size < 0.995 ? 2 : 1;
+    snprintf(buf, 32, "%.*f", places, size < 0.0005 || (places == 0 && size < 0.5) ? 0.0 : mw);
+    return buf;
+}

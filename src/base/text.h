@@ -30,4 +30,10 @@ char *rub_strdup(const char *s);
 /* 1.23e9 -> "1.23 G", with k M G T P; fits 16 characters. Returns buf. */
 char *rub_text_si(double value, char *buf, size_t size);
 
+/* "$12.3B", "-$450M", "$80.0k", "$0"; buf of 32; returns buf. */
+char *rub_text_usd(double usd, char buf[32]);
+
+/* Megawatts in at most three digits before the point: "1250", "48", "7.5", "0.18", "0". */
+char *rub_text_mw(double mw, char buf[32]);
+
 #endif

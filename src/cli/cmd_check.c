@@ -165,14 +165,15 @@ static void print_demand(const rub_study *s) {
 }
 
 static void print_budgets(const rub_study *s) {
+    char usd[32];
     if (s->n_budget)
         printf("\n  capex budgets: ");
     for (int32_t i = 0; i < s->n_budget; i++)
-        printf("%sFY%d $%.4gB", i ? ", " : "", s->budget[i].fiscal_year,
-               s->budget[i].capex_usd / 1e9);
+        printf("%sFY%d %s", i ? ", " : "", s->budget[i].fiscal_year,
+               rub_text_usd(s->budget[i].capex_usd, usd));
     if (s->spent_this_fy_usd > 0)
-        printf(" (FY%d: $%.4gB spent)", rub_study_fiscal_year(s, s->start_q),
-               s->spent_this_fy_usd / 1e9);
+        printf(" (FY%d: %s spent)", rub_study_fiscal_year(s, s->start_q),
+               rub_text_usd(s->spent_this_fy_usd, usd));
     printf(s->n_budget ? "\n" : "\n  no capex budgets\n");
 }
 

@@ -19,21 +19,6 @@ static const char *string(const json_t *object, const char *key) {
     return s ? s : "";
 }
 
-/* $12.3B, $4.5M, -$0.8B */
-static const char *money(double usd, char buf[32]) {
-    double size = fabs(usd);
-    const char *sign = usd < 0 ? "-" : "";
-    if (size < 500)
-        snprintf(buf, 32, "$0");
-    else if (size >= 1e9)
-        snprintf(buf, 32, "%s$%.*fB", sign, size < 1e11 ? 1 : 0, size / 1e9);
-    else if (size >= 1e6)
-        snprintf(buf, 32, "%s$%.*fM", sign, size < 1e8 ? 1 : 0, size / 1e6);
-    else
-        snprintf(buf, 32, "%s$%.0fk", sign, size / 1e3);
-    return buf;
-}
-
 static void add(json_t *lines, rub_text *text) {
     if (!text->failed && text->n)
         json_array_append_new(lines, json_string(text->data));
@@ -66,8 +51,10 @@ static void say_actions(const json_t *sites, json_t *lines) {
     for (size_t k = 0; k < RUB_LEN(told); k++) {
         double here = json_number_value(json_object_get(mw, told[k]));
         rub_text text = {0};
+        char mw_text[32];
         if (here > 0)
-            rub_text_add(&text, "%c%s %.0f MW now: %s.", told[k][0] - 'a' + 'A', told[k] + 1, here,
+            rub_text_add(&text, "%c%s %s MW now: %s.", told[k][0] - 'a' + 'A', told[k] + 1,
+                         rub_text_mw(here, mw_text),
                          json_string_value(json_object_get(names, told[k])));
         add(lines, &text);
     }
@@ -111,9 +98,10 @@ static void say_capex(const json_t *capex, json_t *lines) {
             continue;
         double before = number(year, "spent_before_start_usd");
         rub_text_add(&text, "%s%s capex %s%s of %s", text.n ? "; " : "",
-                     string(year, "fiscal_year"), money(number(year, "mean_usd") + before, spend),
+                     string(year, "fiscal_year"),
+                     rub_text_usd(number(year, "mean_usd") + before, spend),
                      before > 0 ? " (with what was spent before)" : "",
-                     money(number(year, "budget_usd"), budget));
+                     rub_text_usd(number(year, "budget_usd"), budget));
         if (number(year, "prob_at_budget") > 0.005)
             rub_text_add(&text, ", at the budget in %.0f %% of futures",
                          100.0 * number(year, "prob_at_budget"));
@@ -137,7 +125,7 @@ json_t *rub_headline(const json_t *document) {
         &text,
         "Net present value %s on average, %s in the worst %.0f %% of futures; no plan can be "
         "worth more than %.2f %% above this one.",
-        money(number(npv, "mean_usd"), a), money(number(npv, "cvar_usd"), b),
+        rub_text_usd(number(npv, "mean_usd"), a), rub_text_usd(number(npv, "cvar_usd"), b),
         100.0 * number(npv, "cvar_alpha"), 100.0 * number(solve, "gap"));
     add(lines, &text);
     const json_t *worth = json_object_get(document, "worth");
@@ -146,7 +134,8 @@ json_t *rub_headline(const json_t *document) {
         rub_text_add(&text,
                      "Planning for many futures instead of the mean one is worth %s; knowing "
                      "the future would be worth %s more.",
-                     money(number(vss, "value_usd"), a), money(number(evpi, "value_usd"), c));
+                     rub_text_usd(number(vss, "value_usd"), a),
+                     rub_text_usd(number(evpi, "value_usd"), c));
         add(lines, &text);
     }
     return lines;
@@ -212,7 +201,7 @@ json_t *rub_plan_compare(const json_t *base, const json_t *other, const char *na
     rub_text_add(
         &text,
         "With %s the plan is worth %s instead of %s, and %zu of %zu sites are paced otherwise.",
-        name, money(value_there, a), money(value, b), json_array_size(changes),
+        name, rub_text_usd(value_there, a), rub_text_usd(value, b), json_array_size(changes),
         json_array_size(sites));
     add(lines, &text);
     json_array_foreach(changes, i, site) json_array_append(lines, json_object_get(site, "text"));

@@ -174,6 +174,28 @@ static rub_status size_all(const rub_study *study, const rub_catalog *catalog, i
     return status;
 }
 
+/* Inference load that the reference cannot serve has no MW, and one that nothing serves no plan. */
+static rub_status check_served(const rub_study *study, const rub_yields *y, rub_error *err) {
+    bool inference = false;
+    for (int32_t d = 0; d < study->n_demand; d++)
+        inference = inference || study->demand[d].load_class == RUB_INFERENCE;
+    int32_t g = study->reference_generation;
+    if (!inference || y->blended[g] > 0)
+        return RUB_OK;
+    for (int32_t w = 0; w < y->n_workload; w++) {
+        const rub_yield *yield = &y->yield[(size_t)w * (size_t)y->n_gen + (size_t)g];
+        if (!(yield->tok_per_s_per_mw > 0))
+            return rub_error_set(err, RUB_INVALID,
+                                 "workloads.%s on the reference accelerators.%s: %s; expected "
+                                 "targets that it can hold, or another study.reference",
+                                 study->workload[w].name, study->generation[g].name, yield->origin);
+    }
+    return rub_error_set(err, RUB_INVALID,
+                         "the study has inference demand but neither workloads nor "
+                         "'tokens_per_s_per_mw' of accelerators.%s, expected one of them",
+                         study->generation[g].name);
+}
+
 rub_status rub_yields_make(const rub_study *study, int32_t n_thread, const rub_progress *progress,
                            rub_yields *out, rub_error *err) {
     rub_catalog *catalog = NULL;
@@ -187,6 +209,8 @@ rub_status rub_yields_make(const rub_study *study, int32_t n_thread, const rub_p
         status = size_all(study, catalog, n_thread, progress, &y, err);
     if (status == RUB_OK)
         blend(study, &y);
+    if (status == RUB_OK)
+        status = check_served(study, &y, err);
     rub_catalog_free(catalog);
     if (status != RUB_OK) {
         rub_yields_clear(&y);

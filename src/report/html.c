@@ -92,8 +92,7 @@ static void site_row(rub_text *out, const json_t *site) {
     snprintf(buf, sizeof buf, "%s, %s", rub_part_string(site, "stage"),
              rub_part_string(site, "tenure"));
     tag(out, "td", buf);
-    snprintf(buf, sizeof buf, "%.0f", rub_part_number(site, "mw"));
-    number_cell(out, buf);
+    number_cell(out, rub_text_mw(rub_part_number(site, "mw"), (char[32]){0}));
     rub_text_add(out, "<td><span class=\"tag %s\">", mood(rub_part_string(site, "action")));
     rub_part_escape(out, actions.data ? actions.data : "");
     rub_text_add(out, "</span></td><td class=\"why\">");
@@ -147,9 +146,8 @@ static void money(rub_text *out, const json_t *document) {
         out,
         "<figcaption>Net present value over futures: mean %s, worst %.0f %%: %s, chance of "
         "loss %s</figcaption></figure></div>",
-        rub_part_money(rub_part_number(npv, "mean_usd"), a),
-        100 * rub_part_number(npv, "cvar_alpha"),
-        rub_part_money(rub_part_number(npv, "cvar_usd"), b),
+        rub_text_usd(rub_part_number(npv, "mean_usd"), a), 100 * rub_part_number(npv, "cvar_alpha"),
+        rub_text_usd(rub_part_number(npv, "cvar_usd"), b),
         rub_part_share(rub_part_number(npv, "prob_negative"), c));
     rub_text_add(out, "<table><tr><th>expected discounted cash</th><th class=\"n\">USD</th></tr>");
     const char *kind;
@@ -159,7 +157,7 @@ static void money(rub_text *out, const json_t *document) {
             continue;
         rub_text_add(out, "<tr>");
         tag(out, "td", kind);
-        number_cell(out, rub_part_money(json_number_value(value), a));
+        number_cell(out, rub_text_usd(json_number_value(value), a));
         rub_text_add(out, "</tr>");
     }
     rub_text_add(out, "</table>");
@@ -172,10 +170,10 @@ static void worth_row(rub_text *out, const char *name, const json_t *value) {
     rub_text_add(out, "<tr>");
     tag(out, "td", name);
     if (json_is_number(rub_part(value, "value_usd"))) {
-        number_cell(out, rub_part_money(rub_part_number(value, "value_usd"), a));
+        number_cell(out, rub_text_usd(rub_part_number(value, "value_usd"), a));
         rub_text_add(out, "<td class=\"n\">%s to %s</td></tr>",
-                     rub_part_money(rub_part_number(value, "at_least_usd"), b),
-                     rub_part_money(rub_part_number(value, "at_most_usd"), c));
+                     rub_text_usd(rub_part_number(value, "at_least_usd"), b),
+                     rub_text_usd(rub_part_number(value, "at_most_usd"), c));
     } else {
         rub_text_add(out, "<td colspan=\"2\">");
         rub_part_escape(out, rub_part_string(value, "note"));
@@ -240,9 +238,8 @@ static void footer(rub_text *out, const json_t *document) {
     const json_t *v = rub_part(document, "solve"), *study = rub_part(document, "study");
     char a[32], b[32];
     rub_text_add(out, "<footer>Plan worth %s, no plan can exceed %s (gap %.2f %%): ",
-                 rub_part_money(rub_part_number(v, "value_usd"), a),
-                 rub_part_money(rub_part_number(v, "bound_usd"), b),
-                 100 * rub_part_number(v, "gap"));
+                 rub_text_usd(rub_part_number(v, "value_usd"), a),
+                 rub_text_usd(rub_part_number(v, "bound_usd"), b), 100 * rub_part_number(v, "gap"));
     rub_part_escape(out, rub_part_string(v, "method"));
     rub_text_add(
         out,

@@ -18,23 +18,6 @@ const json_t *rub_part(const json_t *object, const char *key) {
     return json_object_get(object, key);
 }
 
-const char *rub_part_money(double usd, char buf[32]) {
-    static const struct {
-        double unit;
-        char letter;
-    } scale[] = {{1e12, 'T'}, {1e9, 'B'}, {1e6, 'M'}, {1e3, 'k'}};
-    double size = fabs(usd);
-    const char *sign = usd < 0 ? "-" : "";
-    for (size_t i = 0; i < sizeof scale / sizeof scale[0]; i++)
-        if (size >= 0.9995 * scale[i].unit) {
-            double x = size / scale[i].unit;
-            snprintf(buf, 32, "%s$%.*f%c", sign, x < 99.95 ? 1 : 0, x, scale[i].letter);
-            return buf;
-        }
-    snprintf(buf, 32, "%s$%.0f", size < 0.5 ? "" : sign, size);
-    return buf;
-}
-
 const char *rub_part_share(double frac, char buf[32]) {
     snprintf(buf, 32, "%.0f %%", 100.0 * frac);
     return buf;

@@ -11,8 +11,6 @@ double rub_part_number(const json_t *object, const char *key);
 const char *rub_part_string(const json_t *object, const char *key);
 const json_t *rub_part(const json_t *object, const char *key);
 
-/* "$12.3B", "-$450M", "$80k"; buf of 32; returns buf. */
-const char *rub_part_money(double usd, char buf[32]);
 /* "12 %" */
 const char *rub_part_share(double frac, char buf[32]);
 /* "proceed", or "proceed 2, pause 1" when blocks part. */

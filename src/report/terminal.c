@@ -58,10 +58,11 @@ static void sites(screen *s, const json_t *document) {
                  "action now", "live in");
     RUB_PART_EACH(rub_part(document, "sites"), i, site) {
         rub_text actions = {0};
+        char mw[32];
         rub_part_actions(site, &actions);
-        rub_text_add(&s->text, "  %-22.22s %-12.12s %-9.9s %6.0f  %-22.40s %3.0f %%\n",
+        rub_text_add(&s->text, "  %-22.22s %-12.12s %-9.9s %6s  %-22.40s %3.0f %%\n",
                      rub_part_string(site, "site"), rub_part_string(site, "region"),
-                     rub_part_string(site, "stage"), rub_part_number(site, "mw"),
+                     rub_part_string(site, "stage"), rub_text_mw(rub_part_number(site, "mw"), mw),
                      actions.data ? actions.data : "",
                      100.0 * rub_part_number(site, "prob_ever_live"));
         rub_text_clear(&actions);
@@ -78,10 +79,34 @@ static double at(const json_t *column, const char *key, size_t t) {
     return json_number_value(json_array_get(json_object_get(column, key), t));
 }
 
+/* A class of load that nobody asks for and nothing serves. */
+static bool is_empty(const json_t *column) {
+    RUB_PART_EACH(rub_part(column, "demand_mw"), t, mw)
+    if (json_number_value(mw) > 0 || at(column, "own_mw", t) > 0 ||
+        at(column, "rented_out_mw", t) > 0)
+        return false;
+    return true;
+}
+
+static void supply_row(screen *s, const json_t *column, const char *quarter, size_t t) {
+    static const char *const key[] = {"live_mw", "own_mw", "rented_in_mw", "short_mw"};
+    char demand[32], low[32], high[32], mw[32];
+    rub_text_add(&s->text, "    %-8s %8s %8s..%-7s", quarter,
+                 rub_text_mw(at(column, "demand_mw", t), demand),
+                 rub_text_mw(at(column, "demand_p10_mw", t), low),
+                 rub_text_mw(at(column, "demand_p90_mw", t), high));
+    for (size_t k = 0; k < sizeof key / sizeof key[0]; k++)
+        rub_text_add(&s->text, " %8s", rub_text_mw(at(column, key[k], t), mw));
+    rub_text_add(&s->text, " %6.0f %% %6.0f %%\n", 100.0 * at(column, "prob_shortage", t),
+                 100.0 * at(column, "prob_surplus", t));
+}
+
 static void supply(screen *s, const json_t *document) {
     const json_t *quarters = rub_part(rub_part(document, "study"), "quarters");
     heading(s, "Supply against demand (MW of IT load, means over futures)");
     RUB_PART_EACH(rub_part(document, "supply"), m, column) {
+        if (is_empty(column))
+            continue;
         rub_text_add(&s->text, "  %s, %s\n", rub_part_string(column, "class"),
                      rub_part_string(column, "region"));
         rub_text_add(&s->text, "    %-8s %8s %17s %8s %8s %8s %8s %8s %8s\n", "quarter", "demand",
@@ -89,13 +114,7 @@ static void supply(screen *s, const json_t *document) {
         size_t n = json_array_size(quarters), step = n > 12 ? 2 : 1;
         for (size_t t = 0; t < n; t += step) {
             const char *name = json_string_value(json_array_get(quarters, t));
-            rub_text_add(
-                &s->text,
-                "    %-8s %8.0f %8.0f..%-7.0f %8.0f %8.0f %8.0f %8.0f %6.0f %% %6.0f %%\n",
-                name ? name : "", at(column, "demand_mw", t), at(column, "demand_p10_mw", t),
-                at(column, "demand_p90_mw", t), at(column, "live_mw", t), at(column, "own_mw", t),
-                at(column, "rented_in_mw", t), at(column, "short_mw", t),
-                100.0 * at(column, "prob_shortage", t), 100.0 * at(column, "prob_surplus", t));
+            supply_row(s, column, name ? name : "", t);
         }
     }
 }
@@ -109,12 +128,12 @@ static void capex(screen *s, const json_t *document) {
         bool none = !json_is_number(rub_part(year, "budget_usd"));
         rub_text_add(&s->text, "  %-7s %10s %10s %11s %10s %10s %10s  %5.0f %%\n",
                      rub_part_string(year, "fiscal_year"),
-                     none ? "none" : rub_part_money(rub_part_number(year, "budget_usd"), b),
-                     rub_part_money(rub_part_number(year, "spent_before_start_usd"), p),
-                     rub_part_money(rub_part_number(year, "long_lived_usd"), l),
-                     rub_part_money(rub_part_number(year, "short_lived_usd"), t),
-                     rub_part_money(rub_part_number(year, "mean_usd"), m),
-                     rub_part_money(rub_part_number(year, "p90_usd"), h),
+                     none ? "none" : rub_text_usd(rub_part_number(year, "budget_usd"), b),
+                     rub_text_usd(rub_part_number(year, "spent_before_start_usd"), p),
+                     rub_text_usd(rub_part_number(year, "long_lived_usd"), l),
+                     rub_text_usd(rub_part_number(year, "short_lived_usd"), t),
+                     rub_text_usd(rub_part_number(year, "mean_usd"), m),
+                     rub_text_usd(rub_part_number(year, "p90_usd"), h),
                      100.0 * rub_part_number(year, "prob_at_budget"));
     }
 }
@@ -124,12 +143,12 @@ static void npv(screen *s, const json_t *document) {
     char a[32], b[32], c[32], d[32], e[32];
     heading(s, "Net present value over futures");
     rub_text_add(&s->text, "  mean %s   p5 %s   p50 %s   p95 %s   mean of the worst %.0f %%: %s\n",
-                 rub_part_money(rub_part_number(n, "mean_usd"), a),
-                 rub_part_money(rub_part_number(n, "p05_usd"), b),
-                 rub_part_money(rub_part_number(n, "p50_usd"), c),
-                 rub_part_money(rub_part_number(n, "p95_usd"), d),
+                 rub_text_usd(rub_part_number(n, "mean_usd"), a),
+                 rub_text_usd(rub_part_number(n, "p05_usd"), b),
+                 rub_text_usd(rub_part_number(n, "p50_usd"), c),
+                 rub_text_usd(rub_part_number(n, "p95_usd"), d),
                  100.0 * rub_part_number(n, "cvar_alpha"),
-                 rub_part_money(rub_part_number(n, "cvar_usd"), e));
+                 rub_text_usd(rub_part_number(n, "cvar_usd"), e));
 }
 
 static void worth_line(screen *s, const char *name, const json_t *value) {
@@ -139,9 +158,9 @@ static void worth_line(screen *s, const char *name, const json_t *value) {
         return;
     }
     rub_text_add(&s->text, "  %-42s %9s   (proven: %s to %s)\n", name,
-                 rub_part_money(rub_part_number(value, "value_usd"), a),
-                 rub_part_money(rub_part_number(value, "at_least_usd"), b),
-                 rub_part_money(rub_part_number(value, "at_most_usd"), c));
+                 rub_text_usd(rub_part_number(value, "value_usd"), a),
+                 rub_text_usd(rub_part_number(value, "at_least_usd"), b),
+                 rub_text_usd(rub_part_number(value, "at_most_usd"), c));
 }
 
 static void worth(screen *s, const json_t *document) {
@@ -181,8 +200,8 @@ static void proof(screen *s, const json_t *document) {
         &s->text,
         "  plan %s, no plan can exceed %s: gap %.2f %%, %s, %.1f s, %.0f blocks, %.0f nodes, "
         "%.0f leaves\n",
-        rub_part_money(rub_part_number(v, "value_usd"), a),
-        rub_part_money(rub_part_number(v, "bound_usd"), b), 100.0 * rub_part_number(v, "gap"),
+        rub_text_usd(rub_part_number(v, "value_usd"), a),
+        rub_text_usd(rub_part_number(v, "bound_usd"), b), 100.0 * rub_part_number(v, "gap"),
         rub_part_string(v, "method"), rub_part_number(v, "seconds"), rub_part_number(v, "blocks"),
         rub_part_number(v, "nodes"), rub_part_number(v, "leaves"));
     rub_text_add(
