@@ -13,6 +13,7 @@
     X(plan)                                                                                        \
     X(report)                                                                                      \
     X(check)                                                                                       \
+    X(validate)                                                                                    \
     X(catalog)
 
 #define X(name) extern const rub_command rub_cmd_##name;

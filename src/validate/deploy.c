@@ -1,0 +1,99 @@
+/* Rows to deployments: names, precisions, layout, and how each engine was set in the benchmark. */
+#include "validate/validate.h"
+
+#include "base/array.h"
+
+#include <string.h>
+
+static rub_status precision_of(const rub_silicon_row *row, const rub_model *model,
+                               rub_precision *out, rub_error *err) {
+    const char *name = row->quant;
+    if (!*name)
+        name = *row->precision ? row->precision : "auto";
+    if (strcmp(name, "int4_wo") == 0)
+        name = "int4";
+    RUB_TRY(rub_precision_parse(name, out, err));
+    if (model->weights == RUB_MXFP4)
+        *out = RUB_MXFP4; /* published so; the table calls it nvfp4 */
+    return RUB_OK;
+}
+
+/* The benchmark's recipes (InferenceX, 2025-10 to 2026-04) keep the cache in 8 bits on Blackwell, and
+ * with TensorRT-LLM wherever weights have 8 bits or fewer; that the deepest batches fit says the
+ * same. */
+static rub_precision kv_precision(const rub_deployment *d) {
+    bool blackwell = d->accel->fp4_flops > 0.0 && d->accel->fp8_flops > 0.0;
+    bool low = d->backend == RUB_BACKEND_TRTLLM && rub_precision_bytes(d->weights) <= 1.0;
+    return low || blackwell ? RUB_FP8 : RUB_BF16;
+}
+
+/* Engines were given 0.9 of the memory, more where the weights ask for it: every row did run. */
+static rub_status plan_memory(rub_deployment *d, rub_memory *out, rub_error *err) {
+    static const double share[] = {0.90, 0.95, 0.99};
+    for (size_t i = 0; i < RUB_LEN(share); i++) {
+        d->gpu_memory_utilization = share[i];
+        RUB_TRY(rub_memory_plan(d, out, err));
+        if (out->fits)
+            return RUB_OK;
+        d->max_batch_tok = d->max_batch_tok > 2048 ? 2048 : d->max_batch_tok;
+    }
+    return rub_error_set(err, RUB_INVALID, "does not fit in memory");
+}
+
+/* vLLM: the budget of its server on large accelerators (8,192 tokens). SGLang: prompts before
+ * answers, in batches of up to 16,384 tokens (its max-prefill-tokens). TensorRT-LLM: in-flight
+ * batching, prompts join the answers' iterations; 8,192 tokens (its default). */
+static rub_serve_def serving(const rub_silicon_row *row, rub_backend backend) {
+    rub_serve_def s = rub_serve_default();
+    s.concurrency = row->concurrency;
+    s.max_seqs = row->concurrency;
+    s.max_batch_tok = 8192;
+    if (backend == RUB_BACKEND_SGLANG) {
+        s.policy = RUB_POLICY_VLLM_V0;
+        s.max_batch_tok = 16384;
+    }
+    int64_t longest = (int64_t)row->input_tok + row->output_tok;
+    if (s.policy == RUB_POLICY_VLLM_V0 && s.max_batch_tok < longest)
+        s.max_batch_tok = longest;
+    if (s.max_batch_tok < s.max_seqs)
+        s.max_batch_tok = s.max_seqs;
+    return s;
+}
+
+static rub_status names(const rub_silicon_row *row, const rub_catalog *catalog,
+                        const rub_model **model, const rub_accelerator **accel,
+                        rub_backend *backend, rub_error *err) {
+    RUB_TRY(rub_backend_parse(row->engine, backend, err));
+    RUB_TRY(rub_catalog_model(catalog, row->model, model, err));
+    return rub_catalog_accelerator(catalog, row->system, accel, err);
+}
+
+rub_status rub_silicon_deploy(const rub_silicon_row *row, const rub_silicon_pool *pool,
+                              const rub_catalog *catalog, const rub_validate_def *def,
+                              rub_silicon_job *out, rub_error *err) {
+    const rub_model *model = NULL;
+    const rub_accelerator *accel = NULL;
+    rub_backend backend = RUB_BACKEND_VLLM;
+    RUB_TRY(names(row, catalog, &model, &accel, &backend, err));
+    if (row->concurrency < 1)
+        return rub_error_set(err, RUB_INVALID, "no concurrency given");
+    rub_deployment d = rub_deployment_default(model, accel);
+    d.backend = backend;
+    d.tp = pool->tp;
+    d.attention_dp = pool->dp;
+    d.ep = pool->ep;
+    d.constants = def->constants ? &def->constants[backend] : NULL;
+    RUB_TRY(precision_of(row, model, &d.weights, err));
+    d.kv_cache = kv_precision(&d);
+    rub_silicon_job job = {.serve = serving(row, backend)};
+    d.max_seqs = (row->concurrency + pool->dp - 1) / pool->dp;
+    d.max_batch_tok = job.serve.max_batch_tok;
+    RUB_TRY(rub_deployment_resolve(&d, &job.deployment, err));
+    rub_memory memory;
+    RUB_TRY(plan_memory(&job.deployment, &memory, err));
+    job.serve.kv_blocks = memory.kv_blocks * pool->dp;
+    rub_engine_constants shipped = rub_engine_constants_of(backend);
+    job.request_s = d.constants ? d.constants->request_s : shipped.request_s;
+    *out = job;
+    return RUB_OK;
+}

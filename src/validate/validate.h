@@ -1,0 +1,28 @@
+/* Inside of validate: rows to deployments. */
+#ifndef RUB_VALIDATE_INTERNAL_H
+#define RUB_VALIDATE_INTERNAL_H
+
+#include "rubato/validate.h"
+
+/* What to simulate: a replica and how it is driven. */
+typedef struct rub_silicon_job {
+    rub_deployment deployment;
+    rub_serve_def serve;
+    double request_s; /* to the first token, outside iterations */
+} rub_silicon_job;
+
+/* One pool of the row as a job. Errors (their message is the reason): unknown model or system,
+ * layout that the model does not cover, does not fit. */
+rub_status rub_silicon_deploy(const rub_silicon_row *row, const rub_silicon_pool *pool,
+                              const rub_catalog *catalog, const rub_validate_def *def,
+                              rub_silicon_job *out, rub_error *err);
+
+/* Constants of one engine that are fitted: all of rub_engine_constants. */
+#define RUB_N_ENGINE_PARAM 10
+
+/* Predicts one row of a single pool, in place; its reason when it cannot be. Errors: only
+ * RUB_NO_MEMORY. */
+rub_status rub_silicon_predict_row(rub_silicon_row *row, const rub_catalog *catalog,
+                                   const rub_validate_def *def);
+
+#endif
