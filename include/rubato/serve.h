@@ -7,16 +7,55 @@
 #include "rubato/perf.h"
 #include "rubato/trace.h"
 
-typedef enum rub_policy { RUB_POLICY_VLLM, RUB_POLICY_SARATHI, RUB_POLICY_VLLM_V0 } rub_policy;
+/* How a replica forms its iterations; docs/serve.md says what each does. */
+typedef enum rub_policy {
+    RUB_POLICY_VLLM,
+    RUB_POLICY_SARATHI,
+    RUB_POLICY_VLLM_V0,
+    RUB_POLICY_ORCA,   /* iteration-level batching, the whole request's blocks reserved */
+    RUB_POLICY_STATIC, /* a batch is admitted, runs to its longest answer, and ends as a whole */
+} rub_policy;
+
+/* In which order requests wait; ties by arrival. */
+typedef enum rub_order {
+    RUB_ORDER_FCFS,     /* first come first served; a preempted one goes to the head */
+    RUB_ORDER_PRIORITY, /* trace->priority, lowest first; vllm preempts the highest first */
+    RUB_ORDER_SJF,      /* fewest tokens first: input + predicted output */
+} rub_order;
+
+/* vllm: which blocks an admission needs and takes. */
+typedef enum rub_reserve {
+    RUB_RESERVE_PROMPT, /* takes the whole prompt's */
+    RUB_RESERVE_CHECK,  /* wants the whole prompt's free, takes the first chunk's */
+    RUB_RESERVE_CHUNK,  /* wants and takes the first chunk's */
+} rub_reserve;
 
 typedef enum rub_router {
     RUB_ROUTER_ROUND_ROBIN,
     RUB_ROUTER_LEAST_WAITING,     /* shortest waiting queue, ties to the lowest index */
     RUB_ROUTER_LEAST_OUTSTANDING, /* fewest unfinished requests, ties to the lowest index */
     RUB_ROUTER_RANDOM,            /* by (seed, request), the same in every run */
+    RUB_ROUTER_LEAST_KV,          /* fewest tokens of KV in use and prompts waiting */
+    RUB_ROUTER_POWER_OF_TWO,      /* the less loaded of two random ones, by (seed, request) */
+    RUB_ROUTER_SESSION,           /* a session's requests to one replica (rendezvous hashing) */
+    RUB_ROUTER_PREFIX,            /* longest cached prefix, unless too loaded (affinity_slack) */
+    RUB_ROUTER_SLO,               /* earliest predicted first token among those within targets */
 } rub_router;
 
-typedef enum rub_engine { RUB_ENGINE_FAST, RUB_ENGINE_NAIVE } rub_engine;
+typedef enum rub_engine {
+    RUB_ENGINE_FAST,  /* by itself the plain or the wide one, whichever the settings need */
+    RUB_ENGINE_NAIVE, /* the oracle */
+    RUB_ENGINE_WIDE,  /* the fast engine of every feature, also where the plain one would do */
+} rub_engine;
+
+/* Some replicas of a fleet of several kinds. */
+typedef struct rub_serve_group {
+    int32_t n_replica;
+    const rub_perf *perf; /* borrowed */
+    int64_t kv_blocks;
+    int32_t max_seqs;
+    double weight; /* its share of the load beside 1 of others; > 0 */
+} rub_serve_group;
 
 /* Settings of a run; start from rub_serve_default(). */
 typedef struct rub_serve_def {
@@ -36,7 +75,22 @@ typedef struct rub_serve_def {
      * ended; requests in the trace's order, its arrival times are not looked at. 0 = open loop. */
     int32_t concurrency;
     double think_s;
-    uint64_t seed;    /* random router */
+    /* scheduling */
+    rub_order order;
+    double predict_sigma;     /* sjf: predicted output = output * exp(sigma * normal) */
+    rub_reserve reserve;      /* vllm */
+    int64_t long_prefill_tok; /* vllm: most tokens of one prompt in an iteration; 0: the budget */
+    bool whole_prefill;       /* vllm: prompts are not cut (no chunked prefill) */
+    int32_t max_partial;      /* vllm: unfinished prefills at once; 0: any */
+    int32_t max_long_partial; /* vllm: of prompts over long_prefill_tok; others overtake; 0: any */
+    int32_t pp;               /* pipeline stages; perf gives the time of one */
+    bool prefix_cache;        /* vllm: prompts' blocks by trace->hashes */
+    /* routing */
+    double affinity_slack; /* prefix: outstanding may exceed the least by this factor, and by 8 */
+    double slo_ttft_s, slo_tpot_s; /* slo: targets [s]; 0 = none */
+    const rub_serve_group *group;  /* kinds of replicas, or NULL: all alike (n_group) */
+    int32_t n_group;               /* with groups, n_replica is their sum */
+    uint64_t seed;                 /* random routers, predictions */
     int32_t n_thread; /* static routers: replicas in parallel; results do not depend on it */
 } rub_serve_def;
 
@@ -51,6 +105,7 @@ typedef struct rub_serve_times {
     double *first_token_s; /* end of the iteration that gave its first token [s] */
     double *finish_s;      /* end of the iteration that gave its last token [s] */
     int32_t *restarts;     /* preemptions by recompute; -1: rejected */
+    int32_t *cached_tok;   /* prompt tokens found in the prefix cache at first admission */
 } rub_serve_times;
 
 rub_status rub_serve_times_init(rub_serve_times *times, size_t n_req, rub_error *err);

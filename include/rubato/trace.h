@@ -11,12 +11,25 @@
     16777216 /* tokens in one prompt or answer; more is taken for an error   \
                                     */
 
+/* Hashes of the token blocks of each request, chained: equal hashes mean that all tokens up to the
+ * block's end are equal. Blocks beyond the prompt are those of the answer. */
+typedef struct rub_trace_hashes {
+    int32_t block_tok; /* tokens in a block; 0: the trace has no hashes */
+    size_t *at;        /* request i's hashes are hash[at[i]] to hash[at[i + 1]] (n_req + 1) */
+    uint64_t *hash;
+} rub_trace_hashes;
+
 /* Requests in arrival order. Times count from the first request (arrival_s[0] == 0). */
 typedef struct rub_trace {
     size_t n_req;
     double *arrival_s;   /* arrival time [s], non-decreasing (n_req) */
     int32_t *input_tok;  /* prompt length [tokens], >= 1 (n_req) */
     int32_t *output_tok; /* generated length [tokens], >= 1 (n_req) */
+    /* optional columns, NULL where the trace has none (n_req each) */
+    int32_t *priority; /* lower is more urgent */
+    int32_t *session;  /* conversation that it belongs to */
+    int32_t *tenant;   /* index into tenants: who asks */
+    rub_trace_hashes hashes;
 } rub_trace;
 
 /* Allocates columns of n_req. Errors: RUB_NO_MEMORY. */

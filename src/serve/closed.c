@@ -75,20 +75,19 @@ static rub_status to_next_end(const rub_fleet *f, rub_closed *closed, bool *idle
 }
 
 /* Sends request i at a time that every replica has been advanced to. */
-static rub_status send(const rub_fleet *f, rub_closed *closed, size_t i, double at_s,
-                       size_t *turn) {
+static rub_status send(const rub_fleet *f, rub_closed *closed, size_t i, double at_s) {
     f->run->times->arrival_s[i] = at_s;
     if (f->run->times->restarts[i] < 0) { /* rejected: an answer at once */
         rub_closed_ended(closed, at_s);
         return RUB_OK;
     }
-    return f->kind->arrive(f->replica[rub_fleet_route(f, i, (*turn)++)], (int32_t)i);
+    return f->kind->arrive(f->replica[rub_fleet_route(f, i, at_s)], (int32_t)i);
 }
 
 rub_status rub_closed_run(const rub_fleet *f, const rub_progress *progress) {
     const rub_run *run = f->run;
     rub_closed *closed = run->closed;
-    size_t n_req = run->trace->n_req, turn = 0;
+    size_t n_req = run->trace->n_req;
     for (int32_t c = 0; c < run->def->concurrency; c++)
         rub_closed_push(closed, 0.0);
     for (size_t i = 0; i < n_req; i++) {
@@ -104,7 +103,7 @@ rub_status rub_closed_run(const rub_fleet *f, const rub_progress *progress) {
          * were waited for above */
         RUB_TRY(advance_all(f, closed->send_s[0]));
         double at_s = rub_closed_pop(closed);
-        RUB_TRY(send(f, closed, i, at_s, &turn));
+        RUB_TRY(send(f, closed, i, at_s));
     }
     closed->n = 0; /* clients that have nothing left to send */
     return advance_all(f, HUGE_VAL);

@@ -384,13 +384,29 @@ static rub_status next_end(rub_replica *s, double *end_s) {
     return RUB_OK;
 }
 
-static int64_t n_waiting(const rub_replica *s) { return s->waiting.n; }
+static double due(const rub_replica *s) {
+    if (s->busy)
+        return s->end_s;
+    return s->waiting.n > 0 || s->n_running > 0 ? nextafter(s->now_s, HUGE_VAL) : HUGE_VAL;
+}
 
-static int64_t n_outstanding(const rub_replica *s) { return s->waiting.n + s->n_running; }
+static void view(const rub_replica *s, rub_replica_view *out) {
+    rub_replica_view v = {.n_waiting = s->waiting.n,
+                          .n_outstanding = s->waiting.n + s->n_running,
+                          .n_decode = s->n_decode,
+                          .kv_decode = s->kv_decode,
+                          .waiting_tok = s->waiting.tok,
+                          .prefill_tok = s->waiting.tok,
+                          .used_blocks = s->run->def->kv_blocks - s->free_blocks,
+                          .end_s = s->busy ? s->end_s : 0.0};
+    if (s->cur >= 0)
+        v.prefill_tok += s->slot[s->cur].prefill - s->slot[s->cur].base;
+    *out = v;
+}
 
 static void totals(const rub_replica *s, rub_serve_totals *into) {
     rub_totals_add(&s->totals, s->run->def->kv_blocks - s->free_blocks, into);
 }
 
-const rub_replica_kind rub_replica_fast = {create,   destroy,   arrive,        advance,
-                                           next_end, n_waiting, n_outstanding, totals};
+const rub_replica_kind rub_replica_fast = {create, destroy, arrive, advance, next_end,
+                                           due,    view,    NULL,   totals};

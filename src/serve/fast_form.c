@@ -108,6 +108,8 @@ rub_status rub_fast_form(rub_replica *s, rub_batch *batch) {
         return form_sarathi(s, batch);
     case RUB_POLICY_VLLM_V0:
         return form_vllm_v0(s, batch);
+    default: /* the wide engine's */
+        break;
     }
     return RUB_INTERNAL;
 }

@@ -1,4 +1,4 @@
-/* What both engines share: the run that a replica belongs to, and the replica's interface.
+/* What the engines share: the run that a replica belongs to, and the replica's interface.
  *
  * A replica stands at an iteration boundary (time now_s) or is in an iteration that ends at end_s.
  * advance(until) completes every iteration that ends by `until` and starts every one that would
@@ -10,17 +10,29 @@
 #include "rubato/serve.h"
 #include "serve/closed.h"
 
-/* The run: inputs shared by all replicas, and where results go. */
+/* The run: inputs shared by all replicas of one kind, and where results go. */
 typedef struct rub_run {
     const rub_trace *trace;
     const rub_perf *perf;
     const rub_serve_def *def;
     rub_serve_times *times;
-    int64_t watermark;  /* blocks kept free at admission */
+    int64_t watermark; /* blocks kept free at admission */
+    const int64_t
+        *rank; /* requests wait by (rank, index), lowest first; NULL: as they come (n_req) */
     rub_closed *closed; /* NULL: open loop */
 } rub_run;
 
 typedef struct rub_replica rub_replica;
+
+/* What a router sees of a replica. What the iteration in progress processes counts as processed. */
+typedef struct rub_replica_view {
+    int64_t n_waiting, n_outstanding;
+    int64_t n_decode, kv_decode; /* running decodes and their tokens processed */
+    int64_t prefill_tok;         /* left to prefill, of waiting and running requests */
+    int64_t waiting_tok;         /* to prefill, of waiting requests */
+    int64_t used_blocks;         /* held by requests */
+    double end_s;                /* of the iteration in progress; 0 when there is none */
+} rub_replica_view;
 
 typedef struct rub_replica_kind {
     rub_replica *(*create)(const rub_run *run);
@@ -30,12 +42,15 @@ typedef struct rub_replica_kind {
     rub_status (*advance)(rub_replica *replica, double until_s);
     /* forms the iteration that starts now if none is in progress; its end, or HUGE_VAL: no work */
     rub_status (*next_end)(rub_replica *replica, double *end_s);
-    int64_t (*n_waiting)(const rub_replica *replica);
-    int64_t (*n_outstanding)(const rub_replica *replica);
+    /* advance() to any time before this changes nothing; HUGE_VAL: never. NULL: not told */
+    double (*due)(const rub_replica *replica);
+    void (*view)(const rub_replica *replica, rub_replica_view *out);
+    /* leading blocks of request id's chain that are in the prefix cache; NULL: there is none */
+    int64_t (*cached)(const rub_replica *replica, int32_t id);
     void (*totals)(const rub_replica *replica, rub_serve_totals *into); /* adds its own */
 } rub_replica_kind;
 
-extern const rub_replica_kind rub_replica_naive, rub_replica_fast;
+extern const rub_replica_kind rub_replica_naive, rub_replica_fast, rub_replica_wide;
 
 /* All replicas of a run, for those that see them together. */
 typedef struct rub_fleet {
@@ -43,11 +58,12 @@ typedef struct rub_fleet {
     const rub_replica_kind *kind;
     rub_replica **replica;
     size_t n;
+    const struct rub_kinds *kinds;
+    struct rub_static_router *router; /* NULL: the router looks at the replicas */
 } rub_fleet;
 
-/* The replica that request i goes to, as they stand; turn counts requests that were
- * not rejected. */
-size_t rub_fleet_route(const rub_fleet *fleet, size_t i, size_t turn);
+/* The replica for request i at at_s, a time that all have been advanced to. */
+size_t rub_fleet_route(const rub_fleet *fleet, size_t i, double at_s);
 
 /* Runs a closed loop (closed.c). Errors: RUB_INTERRUPTED, RUB_NO_MEMORY. */
 rub_status rub_closed_run(const rub_fleet *fleet, const rub_progress *progress);
@@ -58,5 +74,28 @@ void rub_totals_add(const rub_serve_totals *own, int64_t blocks_left, rub_serve_
 static inline int64_t rub_blocks(int64_t tokens, int64_t block_size) {
     return (tokens + block_size - 1) / block_size;
 }
+
+/* Whether the plain fast engine does all that is asked for. */
+bool rub_serve_is_plain(const rub_serve_def *def);
+
+/* Errors: RUB_INVALID with what is wrong. */
+rub_status rub_serve_check(const rub_serve_def *def, const rub_trace *trace, rub_error *err);
+
+/* ---- rules that both engines of every feature follow ----------------------------------------- */
+
+/* Requests of one iteration: with pipeline stages each batch in flight takes its share of the cap
+ * (sarathi, vllm-v0: Vidur); vllm has no such limit. */
+static inline int64_t rub_micro(const rub_serve_def *d) {
+    int64_t micro = d->max_seqs / d->pp;
+    return d->policy == RUB_POLICY_VLLM || micro < 1 ? d->max_seqs : micro;
+}
+
+/* Blocks of a whole request, prompt and answer: what orca and static reserve. */
+static inline int64_t rub_whole_blocks(const rub_run *run, int32_t id) {
+    return rub_blocks((int64_t)run->trace->input_tok[id] + run->trace->output_tok[id],
+                      run->def->block_size_tok);
+}
+
+#define RUB_MAX_PP 64
 
 #endif

@@ -3,7 +3,7 @@
  * Static routers (round-robin, random) do not look at the replicas, so each replica runs on its
  * own, in parallel if wanted. The others see every replica as it stands at the arrival: all
  * iterations that end by then are complete, none that starts then is formed. */
-#include "serve/replica.h"
+#include "serve/route.h"
 
 #include "base/array.h"
 #include "base/rng.h"
@@ -15,28 +15,16 @@
 #include <string.h>
 #include <unistd.h>
 
-rub_serve_def rub_serve_default(void) {
-    return (rub_serve_def){.policy = RUB_POLICY_VLLM,
-                           .router = RUB_ROUTER_ROUND_ROBIN,
-                           .engine = RUB_ENGINE_FAST,
-                           .n_replica = 1,
-                           .max_seqs = 256,
-                           .chunk_tok = 512,
-                           .max_batch_tok = 8192,
-                           .kv_blocks = 20000,
-                           .block_size_tok = 16,
-                           .watermark_frac = 0.01,
-                           .n_thread = 1};
-}
-
 rub_status rub_serve_times_init(rub_serve_times *times, size_t n_req, rub_error *err) {
     rub_serve_times t = {.n_req = n_req,
                          .arrival_s = RUB_NEW(double, n_req),
                          .scheduled_s = RUB_NEW(double, n_req),
                          .first_token_s = RUB_NEW(double, n_req),
                          .finish_s = RUB_NEW(double, n_req),
-                         .restarts = RUB_NEW(int32_t, n_req)};
-    if (!t.arrival_s || !t.scheduled_s || !t.first_token_s || !t.finish_s || !t.restarts) {
+                         .restarts = RUB_NEW(int32_t, n_req),
+                         .cached_tok = RUB_NEW(int32_t, n_req)};
+    if (!t.arrival_s || !t.scheduled_s || !t.first_token_s || !t.finish_s || !t.restarts ||
+        !t.cached_tok) {
         rub_serve_times_clear(&t);
         return rub_error_set(err, RUB_NO_MEMORY, "out of memory for %zu requests", n_req);
     }
@@ -50,96 +38,73 @@ void rub_serve_times_clear(rub_serve_times *t) {
     free(t->first_token_s);
     free(t->finish_s);
     free(t->restarts);
+    free(t->cached_tok);
     *t = (rub_serve_times){0};
 }
 
-static rub_status check(const rub_serve_def *d, rub_error *err) {
-    struct {
-        const char *name;
-        int64_t value, least, most;
-    } const range[] = {{"replicas", d->n_replica, 1, 1000000},
-                       {"max-seqs", d->max_seqs, 1, 1 << 20},
-                       {"chunk", d->chunk_tok, 1, 1 << 30},
-                       {"max-batch-tokens", d->max_batch_tok, 1, (int64_t)1 << 40},
-                       {"kv-blocks", d->kv_blocks, 1, (int64_t)1 << 40},
-                       {"block-size", d->block_size_tok, 1, 1 << 16},
-                       {"max-concurrency", d->concurrency, 0, 1 << 24}};
-    for (size_t i = 0; i < RUB_LEN(range); i++)
-        if (range[i].value < range[i].least || range[i].value > range[i].most)
-            return rub_error_set(err, RUB_INVALID, "%s is %lld, expected %lld to %lld",
-                                 range[i].name, (long long)range[i].value,
-                                 (long long)range[i].least, (long long)range[i].most);
-    if (d->policy == RUB_POLICY_VLLM && d->max_batch_tok < d->max_seqs)
-        return rub_error_set(
-            err, RUB_INVALID,
-            "max-batch-tokens is %lld, expected at least max-seqs (%d), as vLLM wants it",
-            (long long)d->max_batch_tok, d->max_seqs);
-    if (!(d->think_s >= 0 && d->think_s < 1e9))
-        return rub_error_set(err, RUB_INVALID, "think time is %g s, expected 0 or more",
-                             d->think_s);
-    if (!(d->watermark_frac >= 0 && d->watermark_frac < 1))
-        return rub_error_set(err, RUB_INVALID, "watermark is %g, expected 0 to 1",
-                             d->watermark_frac);
-    return RUB_OK;
-}
-
-/* A request that could never run to its end alone is rejected on arrival. */
-static bool possible(const rub_run *run, size_t i) {
+/* A request that could never run to its end alone is rejected on arrival; in a fleet of several
+ * kinds it must fit into each. */
+static bool fits(const rub_run *run, size_t i) {
     const rub_serve_def *d = run->def;
     int64_t total = (int64_t)run->trace->input_tok[i] + run->trace->output_tok[i];
     int64_t kept = run->watermark > 1 ? run->watermark : 1;
     if (rub_blocks(total, d->block_size_tok) + kept > d->kv_blocks)
         return false;
-    /* v0 prefills whole prompts, after preemption with what was generated */
-    return d->policy != RUB_POLICY_VLLM_V0 || total <= d->max_batch_tok;
+    /* where prompts are not cut they must fit whole, after preemption with what was generated */
+    bool whole = d->policy == RUB_POLICY_VLLM_V0 || d->whole_prefill;
+    return !whole || total <= d->max_batch_tok;
 }
 
-static size_t static_choice(const rub_run *run, size_t i, size_t turn) {
-    uint64_t n = (uint64_t)run->def->n_replica;
-    if (run->def->router == RUB_ROUTER_ROUND_ROBIN)
-        return turn % n;
-    rub_rng rng = rub_rng_make(run->def->seed, i);
-    return (size_t)rub_rng_below(&rng, n);
-}
-
-static bool is_static(const rub_serve_def *def) {
-    return def->router == RUB_ROUTER_ROUND_ROBIN || def->router == RUB_ROUTER_RANDOM;
+static bool possible(const rub_kinds *k, size_t i) {
+    bool all = k->n > 0 || fits(k->base, i);
+    for (int32_t g = 0; g < k->n; g++)
+        all = all && fits(&k->run[g], i);
+    return all;
 }
 
 static const rub_replica_kind *kind_of(const rub_run *run) {
-    return run->def->engine == RUB_ENGINE_NAIVE ? &rub_replica_naive : &rub_replica_fast;
+    if (run->def->engine == RUB_ENGINE_NAIVE)
+        return &rub_replica_naive;
+    bool plain = run->def->engine == RUB_ENGINE_FAST && rub_serve_is_plain(run->def);
+    return plain ? &rub_replica_fast : &rub_replica_wide;
 }
 
 /* ---- static routers ------------------------------------------------------------------------- */
 
 typedef struct lane {
     const rub_run *run;
-    const uint32_t *target; /* replica of each request; UINT32_MAX: rejected. NULL: one replica */
+    const rub_kinds *kinds;
+    const int32_t *order; /* requests by replica, in order of arrival; NULL: one replica */
+    const size_t *from;   /* replica r's are order[from[r]] to order[from[r + 1]] (n_replica + 1) */
     atomic_int next;
     atomic_int status;
-    atomic_bool stop;
     rub_serve_totals *totals;     /* one a replica */
     const rub_progress *progress; /* reported by one thread only */
 } lane;
 
-static rub_status run_one(lane *l, uint32_t r, const rub_progress *progress) {
+/* Request i is the `at`-th of `n` that the replica gets. */
+static rub_status serve(lane *l, rub_replica *replica, size_t i, size_t at, size_t n,
+                        const rub_progress *progress) {
     const rub_replica_kind *kind = kind_of(l->run);
-    rub_replica *replica = kind->create(l->run);
-    const rub_trace *t = l->run->trace;
+    if ((at & 0xffff) == 0xffff &&
+        !rub_progress_report(progress, "simulating", (double)at, (double)n, NULL))
+        return RUB_INTERRUPTED;
+    RUB_TRY(kind->advance(replica, l->run->trace->arrival_s[i]));
+    return kind->arrive(replica, (int32_t)i);
+}
+
+static rub_status run_one(lane *l, size_t r, const rub_progress *progress) {
+    const rub_replica_kind *kind = kind_of(l->run);
+    rub_replica *replica = kind->create(rub_kinds_run(l->kinds, r));
     rub_status status = replica ? RUB_OK : RUB_NO_MEMORY;
-    for (size_t i = 0; i < t->n_req && status == RUB_OK; i++) {
-        if ((i & 0xffff) == 0xffff) {
-            if (!rub_progress_report(progress, "simulating", (double)i, (double)t->n_req, NULL))
-                atomic_store(&l->stop, true);
-            if (atomic_load(&l->stop))
-                status = RUB_INTERRUPTED;
-        }
-        if (l->target ? l->target[i] != r : l->run->times->restarts[i] < 0)
-            continue;
-        status = kind->advance(replica, t->arrival_s[i]);
-        if (status == RUB_OK)
-            status = kind->arrive(replica, (int32_t)i);
-    }
+    if (l->order)
+        for (size_t at = l->from[r]; at < l->from[r + 1] && status == RUB_OK; at++)
+            status = serve(l, replica, (size_t)l->order[at], at - l->from[r],
+                           l->from[r + 1] - l->from[r], progress);
+    else
+        for (size_t i = 0, n = l->run->trace->n_req; i < n && status == RUB_OK; i++)
+            if (l->run->times->restarts[i] >= 0)
+                status = serve(l, replica, i, i, n, progress);
     if (status == RUB_OK)
         status = kind->advance(replica, HUGE_VAL);
     if (status == RUB_OK)
@@ -149,16 +114,24 @@ static rub_status run_one(lane *l, uint32_t r, const rub_progress *progress) {
     return status;
 }
 
-static void *work(void *arg) {
-    lane *l = arg;
+/* Replicas one after the other; the calling thread reports how many are done. */
+static void work(lane *l, const rub_progress *progress) {
     for (;;) {
-        int r = atomic_fetch_add(&l->next, 1);
-        if (r >= l->run->def->n_replica || atomic_load(&l->status) != RUB_OK)
-            return NULL;
-        rub_status status = run_one(l, (uint32_t)r, NULL);
+        int r = atomic_fetch_add(&l->next, 1), n = l->run->def->n_replica;
+        if (r >= n || atomic_load(&l->status) != RUB_OK)
+            return;
+        rub_status status = run_one(l, (size_t)r, NULL);
+        if (status == RUB_OK &&
+            !rub_progress_report(progress, "simulating replicas", r + 1.0, n, NULL))
+            status = RUB_INTERRUPTED;
         if (status != RUB_OK)
             atomic_store(&l->status, (int)status);
     }
+}
+
+static void *help(void *arg) {
+    work(arg, NULL);
+    return NULL;
 }
 
 static int32_t threads_for(const rub_serve_def *def) {
@@ -174,89 +147,82 @@ static rub_status run_lanes(lane *l, const rub_progress *progress) {
     pthread_t thread[64];
     int32_t started = 0;
     for (; started < n - 1 && started < 64; started++)
-        if (pthread_create(&thread[started], NULL, work, l) != 0)
+        if (pthread_create(&thread[started], NULL, help, l) != 0)
             break;
-    work(l);
+    work(l, progress);
     for (int32_t i = 0; i < started; i++)
         pthread_join(thread[i], NULL);
     return (rub_status)atomic_load(&l->status);
 }
 
-static rub_status run_static(const rub_run *run, const rub_progress *progress,
-                             rub_serve_totals *totals) {
-    size_t n = run->trace->n_req, turn = 0, n_replica = (size_t)run->def->n_replica;
-    lane l = {.run = run, .totals = RUB_NEW(rub_serve_totals, n_replica)};
-    uint32_t *target = n_replica > 1 ? RUB_NEW(uint32_t, n) : NULL;
-    rub_status status = l.totals && (target || n_replica == 1) ? RUB_OK : RUB_NO_MEMORY;
-    if (status == RUB_OK && target)
-        for (size_t i = 0; i < n; i++)
-            target[i] =
-                run->times->restarts[i] < 0 ? UINT32_MAX : (uint32_t)static_choice(run, i, turn++);
-    l.target = target;
+/* The requests of each replica, by counting: from must hold n_replica + 2. */
+static rub_status deal(const rub_kinds *kinds, int32_t *order, size_t *from) {
+    size_t n = kinds->base->trace->n_req, n_replica = (size_t)kinds->base->def->n_replica;
+    const int32_t *restarts = kinds->base->times->restarts;
+    rub_static_router router = {0};
+    uint32_t *target = RUB_NEW(uint32_t, n);
+    rub_status status = target ? rub_static_router_init(&router, kinds) : RUB_NO_MEMORY;
+    for (size_t i = 0; i < n && status == RUB_OK; i++)
+        if (restarts[i] >= 0)
+            from[(target[i] = (uint32_t)rub_static_route(&router, i)) + 2]++;
+    for (size_t r = 2; r < n_replica + 2; r++)
+        from[r] += from[r - 1];
+    for (size_t i = 0; i < n && status == RUB_OK; i++)
+        if (restarts[i] >= 0)
+            order[from[target[i] + 1]++] = (int32_t)i;
+    rub_static_router_clear(&router);
+    free(target);
+    return status;
+}
+
+static rub_status run_static(const rub_run *run, const rub_kinds *kinds,
+                             const rub_progress *progress, rub_serve_totals *totals) {
+    size_t n = run->trace->n_req, n_replica = (size_t)run->def->n_replica;
+    lane l = {.run = run, .kinds = kinds, .totals = RUB_NEW(rub_serve_totals, n_replica)};
+    int32_t *order = n_replica > 1 ? RUB_NEW(int32_t, n) : NULL;
+    size_t *from = RUB_NEW(size_t, n_replica + 2);
+    rub_status status = l.totals && from && (order || n_replica == 1) ? RUB_OK : RUB_NO_MEMORY;
+    if (status == RUB_OK && order)
+        status = deal(kinds, order, from);
+    l.order = order;
+    l.from = from;
     if (status == RUB_OK)
         status = run_lanes(&l, progress);
     for (size_t r = 0; status == RUB_OK && r < n_replica; r++)
         rub_totals_add(&l.totals[r], l.totals[r].blocks_left, totals);
-    free(target);
+    free(order);
+    free(from);
     free(l.totals);
     return status;
 }
 
-/* ---- routers that look at the replicas ------------------------------------------------------ */
+/* ---- replicas that are seen together: by a router that looks at them, or by a closed loop ----- */
 
-static size_t least_loaded(const rub_fleet *f) {
-    size_t best = 0;
-    int64_t least = INT64_MAX;
-    bool waiting = f->run->def->router == RUB_ROUTER_LEAST_WAITING;
-    for (size_t r = 0; r < f->n; r++) {
-        int64_t load =
-            waiting ? f->kind->n_waiting(f->replica[r]) : f->kind->n_outstanding(f->replica[r]);
-        if (load < least) {
-            least = load;
-            best = r;
-        }
-    }
-    return best;
+size_t rub_fleet_route(const rub_fleet *f, size_t i, double at_s) {
+    return f->router ? rub_static_route(f->router, i) : rub_route_look(f, i, at_s);
 }
 
-size_t rub_fleet_route(const rub_fleet *f, size_t i, size_t turn) {
-    return is_static(f->run->def) ? static_choice(f->run, i, turn) : least_loaded(f);
-}
-
-static rub_status feed(const rub_fleet *f, const rub_progress *progress) {
-    const rub_trace *t = f->run->trace;
-    for (size_t i = 0; i < t->n_req; i++) {
-        if ((i & 0xffff) == 0xffff &&
-            !rub_progress_report(progress, "simulating", (double)i, (double)t->n_req, NULL))
-            return RUB_INTERRUPTED;
-        if (f->run->times->restarts[i] < 0)
-            continue;
-        for (size_t r = 0; r < f->n; r++)
-            RUB_TRY(f->kind->advance(f->replica[r], t->arrival_s[i]));
-        RUB_TRY(f->kind->arrive(f->replica[least_loaded(f)], (int32_t)i));
-    }
-    for (size_t r = 0; r < f->n; r++)
-        RUB_TRY(f->kind->advance(f->replica[r], HUGE_VAL));
-    return RUB_OK;
-}
-
-/* Replicas that are seen together: by a router that looks at them, or by a closed loop. */
-static rub_status run_together(const rub_run *run, const rub_progress *progress,
-                               rub_serve_totals *totals) {
-    rub_fleet f = {.run = run, .kind = kind_of(run), .n = (size_t)run->def->n_replica};
+static rub_status run_together(const rub_run *run, const rub_kinds *kinds,
+                               const rub_progress *progress, rub_serve_totals *totals) {
+    rub_fleet f = {
+        .run = run, .kinds = kinds, .kind = kind_of(run), .n = (size_t)run->def->n_replica};
+    rub_static_router router = {0};
     f.replica = RUB_NEW(rub_replica *, f.n);
-    rub_status status = f.replica ? RUB_OK : RUB_NO_MEMORY;
+    rub_status status = f.replica ? rub_static_router_init(&router, kinds) : RUB_NO_MEMORY;
+    if (rub_router_is_static(run->def->router))
+        f.router = &router;
     for (size_t r = 0; status == RUB_OK && r < f.n; r++)
-        if (!(f.replica[r] = f.kind->create(run)))
+        if (!(f.replica[r] = f.kind->create(rub_kinds_run(kinds, r))))
             status = RUB_NO_MEMORY;
     if (status == RUB_OK)
-        status = run->closed ? rub_closed_run(&f, progress) : feed(&f, progress);
+        status = run->closed ? rub_closed_run(&f, progress) : rub_fleet_feed(&f, progress);
     for (size_t r = 0; f.replica && r < f.n; r++) {
         if (status == RUB_OK)
             f.kind->totals(f.replica[r], totals);
         if (f.replica[r])
             f.kind->free(f.replica[r]);
     }
+    rub_static_router_clear(&router);
     free(f.replica);
     return status;
 }
@@ -279,35 +245,69 @@ void rub_totals_add(const rub_serve_totals *own, int64_t blocks_left, rub_serve_
     into->itl.max_s = fmax(into->itl.max_s, own->itl.max_s);
 }
 
+/* By what requests wait; NULL when they wait as they come. */
+static rub_status rank_all(const rub_run *run, int64_t **out) {
+    const rub_serve_def *d = run->def;
+    const rub_trace *t = run->trace;
+    if (d->order == RUB_ORDER_FCFS)
+        return RUB_OK;
+    int64_t *rank = RUB_NEW(int64_t, t->n_req);
+    if (!rank)
+        return RUB_NO_MEMORY;
+    for (size_t i = 0; i < t->n_req; i++) {
+        rub_rng rng = rub_rng_make(d->seed, i + ((uint64_t)1 << 40));
+        double error = d->predict_sigma > 0 ? exp(d->predict_sigma * rub_rng_normal(&rng)) : 1.0;
+        rank[i] = d->order == RUB_ORDER_PRIORITY
+                      ? t->priority[i]
+                      : t->input_tok[i] + llrint(fmin(error * t->output_tok[i], 1e15));
+    }
+    *out = rank;
+    return RUB_OK;
+}
+
+static void reset(const rub_kinds *kinds, rub_serve_times *times, rub_serve_totals *totals) {
+    memset(totals, 0, sizeof *totals);
+    for (size_t i = 0; i < times->n_req; i++) {
+        times->scheduled_s[i] = times->first_token_s[i] = times->finish_s[i] = NAN;
+        times->arrival_s[i] = kinds->base->trace->arrival_s[i];
+        times->cached_tok[i] = 0;
+        times->restarts[i] = possible(kinds, i) ? 0 : -1;
+        totals->n_rejected += times->restarts[i] < 0;
+    }
+}
+
 rub_status rub_serve_run(const rub_trace *trace, const rub_perf *perf, const rub_serve_def *def,
                          const rub_progress *progress, rub_serve_times *times,
                          rub_serve_totals *totals, rub_error *err) {
-    RUB_TRY(check(def, err));
+    RUB_TRY(rub_serve_check(def, trace, err));
     if (trace->n_req > INT32_MAX || times->n_req != trace->n_req)
         return rub_error_set(err, RUB_INVALID,
                              "trace has %zu requests, expected at most %d and as many times",
                              trace->n_req, INT32_MAX);
+    int64_t *rank = NULL;
     rub_closed closed = {0};
+    rub_kinds kinds = {0};
     rub_run run = {.trace = trace,
                    .perf = perf,
                    .def = def,
                    .times = times,
                    .watermark = (int64_t)(def->watermark_frac * (double)def->kv_blocks)};
-    rub_status status = RUB_OK;
-    if (def->concurrency > 0) {
+    rub_status status = rank_all(&run, &rank);
+    run.rank = rank;
+    if (status == RUB_OK && def->concurrency > 0) {
         status = rub_closed_init(&closed, def->concurrency, def->think_s);
         run.closed = &closed;
     }
-    memset(totals, 0, sizeof *totals);
-    for (size_t i = 0; i < trace->n_req; i++) {
-        times->scheduled_s[i] = times->first_token_s[i] = times->finish_s[i] = NAN;
-        times->arrival_s[i] = trace->arrival_s[i];
-        times->restarts[i] = possible(&run, i) ? 0 : -1;
-        totals->n_rejected += times->restarts[i] < 0;
-    }
     if (status == RUB_OK)
-        status = is_static(def) && !run.closed ? run_static(&run, progress, totals)
-                                               : run_together(&run, progress, totals);
+        status = rub_kinds_init(&kinds, &run);
+    if (status == RUB_OK) {
+        reset(&kinds, times, totals);
+        status = rub_router_is_static(def->router) && !run.closed
+                     ? run_static(&run, &kinds, progress, totals)
+                     : run_together(&run, &kinds, progress, totals);
+    }
+    rub_kinds_clear(&kinds);
     rub_closed_clear(&closed);
+    free(rank);
     return status == RUB_OK ? RUB_OK : rub_error_set(err, status, "%s", rub_status_text(status));
 }

@@ -14,6 +14,7 @@ typedef struct rub_waiter {
 typedef struct rub_waiting {
     rub_waiter *ring;
     uint32_t head, n, room;
+    int64_t tok; /* to prefill, all of them */
 } rub_waiting;
 
 rub_status rub_waiting_grow(rub_waiting *waiting);
@@ -22,6 +23,7 @@ void rub_waiting_clear(rub_waiting *waiting);
 static inline rub_status rub_waiting_push(rub_waiting *w, rub_waiter one) {
     if (w->n == w->room && rub_waiting_grow(w) != RUB_OK)
         return RUB_NO_MEMORY;
+    w->tok += one.prefill;
     w->ring[(w->head + w->n++) & (w->room - 1)] = one;
     return RUB_OK;
 }
@@ -31,6 +33,7 @@ static inline rub_status rub_waiting_push_front(rub_waiting *w, rub_waiter one) 
         return RUB_NO_MEMORY;
     w->head = (w->head - 1) & (w->room - 1);
     w->ring[w->head] = one;
+    w->tok += one.prefill;
     w->n++;
     return RUB_OK;
 }
@@ -40,6 +43,7 @@ static inline const rub_waiter *rub_waiting_first(const rub_waiting *w) {
 }
 
 static inline void rub_waiting_pop(rub_waiting *w) {
+    w->tok -= w->ring[w->head].prefill;
     w->head = (w->head + 1) & (w->room - 1);
     w->n--;
 }

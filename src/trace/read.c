@@ -34,6 +34,11 @@ void rub_trace_clear(rub_trace *trace) {
     free(trace->arrival_s);
     free(trace->input_tok);
     free(trace->output_tok);
+    free(trace->priority);
+    free(trace->session);
+    free(trace->tenant);
+    free(trace->hashes.at);
+    free(trace->hashes.hash);
     *trace = (rub_trace){0};
 }
 

@@ -1,4 +1,4 @@
-/* Both engines against another simulator: Vidur's per-request times on the Azure conversation trace
+/* The engines against another simulator: Vidur's per-request times on the Azure conversation trace
  * with the linear perf model (../shared/reference/vidur/README.md), to 1e-6 s, restarts equal. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,15 +23,16 @@ typedef struct reference {
     rub_policy policy;
     double time_scale;
     int64_t kv_blocks;
-    int32_t n_replica;
+    int32_t n_replica, pp;
 } reference;
 
 static const reference references[] = {
-    {"sarathi_conv_1x", RUB_POLICY_SARATHI, 1.0, 20000, 1},
-    {"vllm_conv_1x", RUB_POLICY_VLLM_V0, 1.0, 20000, 1},
-    {"sarathi_conv_tight", RUB_POLICY_SARATHI, 0.8, 2600, 1},
-    {"vllm_conv_tight", RUB_POLICY_VLLM_V0, 0.8, 2600, 1},
-    {"sarathi_conv_rr4", RUB_POLICY_SARATHI, 0.25, 20000, 4},
+    {"sarathi_conv_1x", RUB_POLICY_SARATHI, 1.0, 20000, 1, 1},
+    {"vllm_conv_1x", RUB_POLICY_VLLM_V0, 1.0, 20000, 1, 1},
+    {"sarathi_conv_tight", RUB_POLICY_SARATHI, 0.8, 2600, 1, 1},
+    {"vllm_conv_tight", RUB_POLICY_VLLM_V0, 0.8, 2600, 1, 1},
+    {"sarathi_conv_rr4", RUB_POLICY_SARATHI, 0.25, 20000, 4, 1},
+    {"sarathi_conv_pp2", RUB_POLICY_SARATHI, 0.7, 6000, 1, 2},
 };
 
 /* Compares row by row; columns: id, arrived, prefill, decode, scheduled, first token, end, restarts. */
@@ -79,6 +80,7 @@ static void one(const reference *ref, rub_engine engine) {
     def.max_batch_tok = 16384;
     def.kv_blocks = ref->kv_blocks;
     def.n_replica = ref->n_replica;
+    def.pp = ref->pp;
     assert_int_equal(rub_serve_times_init(&times, trace.n_req, NULL), RUB_OK);
     assert_int_equal(rub_serve_run(&trace, &perf, &def, NULL, &times, totals, NULL), RUB_OK);
     compare(ref, &times);
@@ -95,6 +97,7 @@ static void run(void **state, size_t i) {
     }
     one(&references[i], RUB_ENGINE_FAST);
     one(&references[i], RUB_ENGINE_NAIVE);
+    one(&references[i], RUB_ENGINE_WIDE);
 }
 
 static void sarathi(void **state) { run(state, 0); }
@@ -102,6 +105,7 @@ static void vllm_v0(void **state) { run(state, 1); }
 static void sarathi_tight_memory(void **state) { run(state, 2); }
 static void vllm_v0_tight_memory(void **state) { run(state, 3); }
 static void sarathi_four_replicas(void **state) { run(state, 4); }
+static void sarathi_two_pipeline_stages(void **state) { run(state, 5); }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -110,6 +114,7 @@ int main(void) {
         cmocka_unit_test(sarathi_tight_memory),
         cmocka_unit_test(vllm_v0_tight_memory),
         cmocka_unit_test(sarathi_four_replicas),
+        cmocka_unit_test(sarathi_two_pipeline_stages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,116 @@
+/* Naive engine: vLLM's V1 scheduler (docs/serve.md). The running list keeps its order; what is
+ * scheduled is marked by its tokens and moved into the batch at the end. */
+#include "serve/naive.h"
+
+#include "base/array.h"
+
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+static int64_t scheduled_tok(const rub_replica *s) {
+    return rub_naive_tokens(&s->running) +
+           rub_naive_tokens(rub_naive_forming((rub_replica *)(uintptr_t)s));
+}
+
+static int64_t budget(const rub_replica *s) {
+    return s->run->def->max_batch_tok - scheduled_tok(s);
+}
+
+static int64_t chunk(const rub_replica *s, int64_t left) {
+    int64_t most = s->run->def->long_prefill_tok;
+    return least(most > 0 ? least(left, most) : left, budget(s));
+}
+
+/* The most recently admitted; by priority the least urgent, the later one among equals. */
+static size_t victim(const rub_replica *s) {
+    size_t worst = s->running.n - 1;
+    for (size_t at = 0; s->run->def->order == RUB_ORDER_PRIORITY && at < s->running.n; at++) {
+        int32_t a = s->running.item[at]->id, b = s->running.item[worst]->id;
+        int64_t x = s->run->rank[a], y = s->run->rank[b];
+        worst = x > y || (x == y && a > b) ? at : worst;
+    }
+    return worst;
+}
+
+/* Gives each running request its tokens; *evicted when one had to go. */
+static rub_status run_those_running(rub_replica *s, bool *evicted) {
+    for (size_t at = 0; at < s->running.n && budget(s) > 0; at++) {
+        rub_request *r = s->running.item[at];
+        int64_t take = r->prefilled ? 1 : chunk(s, r->prefill - r->done);
+        int64_t kv_tok = r->prefilled ? r->done : r->done + take;
+        while (!rub_naive_cover(s, r, kv_tok)) {
+            size_t out = victim(s);
+            rub_request *gone = rub_list_take(&s->running, out);
+            gone->take = 0;
+            *evicted = true;
+            at -= out < at;
+            RUB_TRY(rub_naive_restart(s, gone));
+            if (gone == r)
+                return RUB_OK;
+        }
+        r->take = take;
+        RUB_TRY(rub_naive_share(s, r, kv_tok));
+    }
+    return RUB_OK;
+}
+
+static rub_status move_to_batch(rub_replica *s) {
+    for (size_t at = 0; at < s->running.n;) {
+        if (s->running.item[at]->take > 0) {
+            rub_request *r = rub_list_take(&s->running, at);
+            RUB_TRY(rub_naive_schedule(s, r, r->take));
+        } else
+            at++;
+    }
+    return RUB_OK;
+}
+
+static int64_t partial_in(const rub_list *l, int64_t longer) {
+    int64_t n = 0;
+    for (size_t i = 0; i < l->n; i++)
+        n += !l->item[i]->prefilled && l->item[i]->done + l->item[i]->take < l->item[i]->prefill &&
+             l->item[i]->prefill > longer;
+    return n;
+}
+
+/* Prompts of more than `longer` tokens that are left unfinished by what is scheduled. */
+static int64_t n_partial(rub_replica *s, int64_t longer) {
+    int64_t n = partial_in(&s->running, longer) + partial_in(rub_naive_forming(s), longer);
+    for (size_t k = 0; k < s->n_batch; k++)
+        n += partial_in(&s->batch[k], longer);
+    return n;
+}
+
+static rub_status admit(rub_replica *s) {
+    const rub_serve_def *d = s->run->def;
+    size_t at = 0;
+    while (at < s->waiting.n && rub_naive_held(s) < d->max_seqs && budget(s) > 0) {
+        rub_request *r = s->waiting.item[at];
+        int64_t n_idle, shared = rub_naive_match(s, r->id, r->prefill, &n_idle);
+        int64_t base = shared * s->run->trace->hashes.block_tok;
+        int64_t kv_tok = base + chunk(s, r->prefill - base);
+        bool partial = kv_tok < r->prefill;
+        if (d->max_long_partial > 0 && r->prefill > d->long_prefill_tok &&
+            n_partial(s, d->long_prefill_tok) >= d->max_long_partial) {
+            at++;
+            continue;
+        }
+        if (partial &&
+            (d->whole_prefill || (d->max_partial > 0 && n_partial(s, 0) >= d->max_partial)))
+            break;
+        int64_t taken = d->reserve == RUB_RESERVE_PROMPT ? r->prefill : kv_tok;
+        int64_t wanted = d->reserve == RUB_RESERVE_CHUNK ? kv_tok : r->prefill;
+        int64_t per = d->prefix_cache ? s->run->trace->hashes.block_tok / d->block_size_tok : 0;
+        int64_t fresh = rub_blocks(wanted, d->block_size_tok) - shared * per;
+        if (rub_naive_available(s) - n_idle * per < fresh)
+            break;
+        RUB_TRY(rub_naive_admit(s, at, kv_tok - base, taken, shared));
+    }
+    return RUB_OK;
+}
+
+rub_status rub_naive_form_vllm(rub_replica *s) {
+    bool evicted = false;
+    RUB_TRY(run_those_running(s, &evicted));
+    RUB_TRY(move_to_batch(s));
+    return evicted ? RUB_OK : admit(s);
+}

@@ -1,0 +1,136 @@
+/* Settings of a run: defaults, ranges, what they need. */
+#include "serve/replica.h"
+
+#include "base/array.h"
+
+#include <math.h>
+
+rub_serve_def rub_serve_default(void) {
+    return (rub_serve_def){.policy = RUB_POLICY_VLLM,
+                           .router = RUB_ROUTER_ROUND_ROBIN,
+                           .engine = RUB_ENGINE_FAST,
+                           .n_replica = 1,
+                           .max_seqs = 256,
+                           .chunk_tok = 512,
+                           .max_batch_tok = 8192,
+                           .kv_blocks = 20000,
+                           .block_size_tok = 16,
+                           .watermark_frac = 0.01,
+                           .pp = 1,
+                           .affinity_slack = 1.5,
+                           .n_thread = 1};
+}
+
+bool rub_serve_is_plain(const rub_serve_def *d) {
+    return d->policy <= RUB_POLICY_VLLM_V0 && d->order == RUB_ORDER_FCFS &&
+           d->reserve == RUB_RESERVE_PROMPT && d->long_prefill_tok == 0 && !d->whole_prefill &&
+           d->max_partial == 0 && d->max_long_partial == 0 && d->pp == 1 && !d->prefix_cache;
+}
+
+static rub_status check_ranges(const rub_serve_def *d, rub_error *err) {
+    struct {
+        const char *name;
+        int64_t value, least, most;
+    } const range[] = {{"replicas", d->n_replica, 1, 1000000},
+                       {"max-seqs", d->max_seqs, 1, 1 << 20},
+                       {"chunk", d->chunk_tok, 1, 1 << 30},
+                       {"max-batch-tokens", d->max_batch_tok, 1, (int64_t)1 << 40},
+                       {"kv-blocks", d->kv_blocks, 1, (int64_t)1 << 40},
+                       {"block-size", d->block_size_tok, 1, 1 << 16},
+                       {"max-concurrency", d->concurrency, 0, 1 << 24},
+                       {"long-prefill", d->long_prefill_tok, 0, (int64_t)1 << 40},
+                       {"max-partial-prefills", d->max_partial, 0, 1 << 20},
+                       {"max-long-partial-prefills", d->max_long_partial, 0, 1 << 20},
+                       {"pp", d->pp, 1, RUB_MAX_PP}};
+    for (size_t i = 0; i < RUB_LEN(range); i++)
+        if (range[i].value < range[i].least || range[i].value > range[i].most)
+            return rub_error_set(err, RUB_INVALID, "%s is %lld, expected %lld to %lld",
+                                 range[i].name, (long long)range[i].value,
+                                 (long long)range[i].least, (long long)range[i].most);
+    if (!(d->think_s >= 0 && d->think_s < 1e9))
+        return rub_error_set(err, RUB_INVALID, "think time is %g s, expected 0 or more",
+                             d->think_s);
+    if (!(d->watermark_frac >= 0 && d->watermark_frac < 1))
+        return rub_error_set(err, RUB_INVALID, "watermark is %g, expected 0 to 1",
+                             d->watermark_frac);
+    if (!(d->predict_sigma >= 0 && d->predict_sigma <= 10))
+        return rub_error_set(err, RUB_INVALID, "prediction error is %g, expected 0 to 10",
+                             d->predict_sigma);
+    if (!(d->affinity_slack >= 1 && isfinite(d->affinity_slack)))
+        return rub_error_set(err, RUB_INVALID, "affinity slack is %g, expected 1 or more",
+                             d->affinity_slack);
+    return RUB_OK;
+}
+
+static rub_status check_policy(const rub_serve_def *d, rub_error *err) {
+    bool extra = d->long_prefill_tok > 0 || d->whole_prefill || d->max_partial > 0 ||
+                 d->max_long_partial > 0 || d->reserve != RUB_RESERVE_PROMPT || d->prefix_cache;
+    if (d->policy == RUB_POLICY_VLLM && d->max_batch_tok < d->max_seqs)
+        return rub_error_set(
+            err, RUB_INVALID,
+            "max-batch-tokens is %lld, expected at least max-seqs (%d), as vLLM wants it",
+            (long long)d->max_batch_tok, d->max_seqs);
+    if (d->policy != RUB_POLICY_VLLM && extra)
+        return rub_error_set(err, RUB_INVALID,
+                             "long-prefill, partial-prefill limits, whole prefills, block reserves "
+                             "and the prefix cache belong to policy vllm, found another");
+    if (d->whole_prefill && (d->long_prefill_tok > 0 || d->max_partial > 0))
+        return rub_error_set(err, RUB_INVALID,
+                             "whole prefills are never partial: expected no long-prefill and no "
+                             "max-partial-prefills beside them");
+    if (d->max_long_partial > 0 && d->long_prefill_tok == 0)
+        return rub_error_set(err, RUB_INVALID,
+                             "max-long-partial-prefills needs long-prefill to say what is long");
+    return RUB_OK;
+}
+
+static rub_status check_groups(const rub_serve_def *d, rub_error *err) {
+    int64_t n = 0;
+    for (int32_t g = 0; g < d->n_group; g++) {
+        const rub_serve_group *x = &d->group[g];
+        if (x->n_replica < 1 || x->kv_blocks < 1 || x->max_seqs < 1 || x->max_seqs > 1 << 20 ||
+            !x->perf || !(x->weight > 0 && isfinite(x->weight)))
+            return rub_error_set(err, RUB_INVALID,
+                                 "group %d: expected replicas, KV blocks, seats and a weight "
+                                 "above 0, and its durations",
+                                 g + 1);
+        if (d->policy == RUB_POLICY_VLLM && d->max_batch_tok < x->max_seqs)
+            return rub_error_set(err, RUB_INVALID,
+                                 "group %d: max-batch-tokens is %lld, expected at least its "
+                                 "max-seqs (%d)",
+                                 g + 1, (long long)d->max_batch_tok, x->max_seqs);
+        n += x->n_replica;
+    }
+    if (d->n_group > 0 && n != d->n_replica)
+        return rub_error_set(err, RUB_INVALID, "groups have %lld replicas, the fleet %d",
+                             (long long)n, d->n_replica);
+    return RUB_OK;
+}
+
+/* What the trace must bring along. */
+static rub_status check_trace(const rub_serve_def *d, const rub_trace *t, rub_error *err) {
+    if (d->order == RUB_ORDER_PRIORITY && !t->priority)
+        return rub_error_set(err, RUB_INVALID, "order priority: the trace has no priorities");
+    if (d->router == RUB_ROUTER_SESSION && !t->session)
+        return rub_error_set(err, RUB_INVALID, "router session: the trace has no sessions");
+    if (d->router == RUB_ROUTER_PREFIX && !d->prefix_cache)
+        return rub_error_set(err, RUB_INVALID, "router prefix needs the prefix cache");
+    if (!d->prefix_cache)
+        return RUB_OK;
+    if (t->hashes.block_tok < 1)
+        return rub_error_set(err, RUB_INVALID,
+                             "prefix cache: the trace has no hashes of token blocks");
+    if (t->hashes.block_tok % d->block_size_tok != 0)
+        return rub_error_set(err, RUB_INVALID,
+                             "prefix cache: the trace hashes blocks of %d tokens, expected a "
+                             "multiple of the KV block (%d)",
+                             t->hashes.block_tok, d->block_size_tok);
+    return RUB_OK;
+}
+
+rub_status rub_serve_check(const rub_serve_def *d, const rub_trace *t, rub_error *err) {
+    RUB_TRY(check_ranges(d, err));
+    RUB_TRY(check_policy(d, err));
+    RUB_TRY(check_groups(d, err));
+    return check_trace(d, t, err);
+}

@@ -1,0 +1,339 @@
+/* Fast engine of every feature: a replica's life, its list, completions, time. */
+#include "serve/wide.h"
+
+#include "base/array.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void destroy(rub_replica *s) {
+    if (!s)
+        return;
+    rub_queue_clear(&s->waiting);
+    rub_cache_clear(&s->cache);
+    for (int32_t f = 0; f < RUB_MAX_PP; f++)
+        free(s->flight[f].seat);
+    free(s->seat);
+    free(s->free_seat);
+    free(s->list);
+    free(s->growth);
+    free(s->passed);
+    free(s);
+}
+
+static bool init_cache(rub_replica *s) {
+    s->caching = s->run->def->prefix_cache;
+    if (!s->caching)
+        return true;
+    s->cache_blocks = s->run->trace->hashes.block_tok / s->run->def->block_size_tok;
+    return rub_cache_init(&s->cache, s->run->def->kv_blocks / s->cache_blocks + 1) == RUB_OK;
+}
+
+static rub_replica *create(const rub_run *run) {
+    rub_replica *s = RUB_NEW(rub_replica, 1);
+    int32_t n = run->def->max_seqs;
+    if (!s)
+        return NULL;
+    s->run = run;
+    s->waiting.rank = run->rank;
+    s->seat = RUB_NEW(rub_seat, n);
+    s->free_seat = RUB_NEW(int32_t, n);
+    s->list = RUB_NEW(int32_t, n);
+    s->growth = RUB_NEW(int64_t, run->def->block_size_tok);
+    bool ok = s->seat && s->free_seat && s->list && s->growth && init_cache(s);
+    for (int32_t f = 0; f < run->def->pp; f++)
+        ok = (s->flight[f].seat = RUB_NEW(int32_t, n)) && ok;
+    if (!ok) {
+        destroy(s);
+        return NULL;
+    }
+    s->free_blocks = run->def->kv_blocks;
+    for (int32_t i = 0; i < n; i++)
+        s->free_seat[i] = n - 1 - i;
+    s->n_free_seat = n;
+    return s;
+}
+
+static rub_status arrive(rub_replica *s, int32_t id) {
+    double at_s = s->run->times->arrival_s[id];
+    s->now_s = s->now_s < at_s ? at_s : s->now_s;
+    s->stuck = false;
+    return rub_queue_push(&s->waiting, (rub_waiter){id, s->run->trace->input_tok[id], NAN});
+}
+
+/* ---- the running list ------------------------------------------------------------------------ */
+
+bool rub_wide_fits(const rub_replica *s, int64_t blocks, int64_t kept) {
+    return rub_wide_available(s) - blocks >= kept;
+}
+
+static void join(rub_replica *s, int32_t i, int64_t take) {
+    rub_flight *f = rub_wide_forming(s);
+    s->seat[i].take = take;
+    f->seat[f->n++] = i;
+}
+
+void rub_wide_admit(rub_replica *s, int64_t take, int64_t kv_tok, int64_t shared) {
+    rub_waiter w = rub_queue_pop(&s->waiting);
+    const rub_trace *t = s->run->trace;
+    int32_t i = s->free_seat[--s->n_free_seat];
+    rub_seat *seat = &s->seat[i];
+    *seat = (rub_seat){.id = w.id,
+                       .prefill = w.prefill,
+                       .total = (int64_t)t->input_tok[w.id] + t->output_tok[w.id],
+                       .turn = s->n_turn++,
+                       .last_s = w.last_s};
+    for (; seat->shared < shared; seat->shared++)
+        rub_cache_hold(&s->cache, t->hashes.hash[t->hashes.at[w.id] + (size_t)seat->shared]);
+    seat->done = shared > 0 ? shared * t->hashes.block_tok : 0;
+    rub_wide_cover(s, seat, kv_tok);
+    rub_wide_share(s, seat, seat->done + take);
+    s->n_held++;
+    double *scheduled = &s->run->times->scheduled_s[w.id];
+    if (isnan(*scheduled)) {
+        *scheduled = s->now_s;
+        s->run->times->cached_tok[w.id] = (int32_t)seat->done;
+    }
+    join(s, i, take);
+}
+
+void rub_wide_schedule(rub_replica *s, int32_t at, int64_t take) { join(s, s->list[at], take); }
+
+void rub_wide_leave_list(rub_replica *s) {
+    int32_t n = 0;
+    for (int32_t at = 0; at < s->n_list; at++)
+        if (s->seat[s->list[at]].take == 0)
+            s->list[n++] = s->list[at];
+    s->n_list = n;
+}
+
+static void drop_seat(rub_replica *s, int32_t i) {
+    rub_wide_release(s, &s->seat[i]);
+    s->free_seat[s->n_free_seat++] = i;
+    s->n_held--;
+}
+
+rub_status rub_wide_send_back(rub_replica *s, int32_t at) {
+    int32_t i = s->list[at];
+    rub_seat *seat = &s->seat[i];
+    bool whole = s->run->def->policy == RUB_POLICY_VLLM && !seat->prefilled;
+    rub_waiter w = {seat->id, whole ? seat->prefill : (int32_t)seat->done, seat->last_s};
+    memmove(s->list + at, s->list + at + 1, (size_t)(s->n_list - at - 1) * sizeof *s->list);
+    s->n_list--;
+    s->run->times->restarts[w.id]++;
+    s->totals.n_restart++;
+    drop_seat(s, i);
+    return rub_queue_push_front(&s->waiting, w);
+}
+
+/* ---- completing a batch ---------------------------------------------------------------------- */
+
+static void token(rub_replica *s, rub_seat *seat) {
+    double *first = &s->run->times->first_token_s[seat->id];
+    if (isnan(*first))
+        *first = s->now_s;
+    if (!isnan(seat->last_s))
+        rub_histogram_add(&s->totals.itl, s->now_s - seat->last_s, 1);
+    seat->last_s = s->now_s;
+}
+
+static void finish(rub_replica *s, int32_t i) {
+    s->run->times->finish_s[s->seat[i].id] = s->now_s;
+    rub_closed_ended(s->run->closed, s->now_s);
+    drop_seat(s, i);
+}
+
+/* The batch has been processed: true when the request's answer is complete. */
+static bool progress(rub_replica *s, rub_seat *seat) {
+    bool decoded = seat->prefilled;
+    seat->done += seat->take;
+    seat->take = 0;
+    if (!seat->prefilled && seat->done == seat->prefill) {
+        seat->prefilled = decoded = true;
+        seat->done++;
+    }
+    if (decoded)
+        token(s, seat);
+    return seat->done == seat->total;
+}
+
+/* Back into the list: in order of admission for vllm, whose list never changes order; at its end
+ * for the others. */
+static void enlist(rub_replica *s, int32_t i) {
+    int32_t at = s->n_list++;
+    if (s->run->def->policy == RUB_POLICY_VLLM)
+        for (; at > 0 && s->seat[s->list[at - 1]].turn > s->seat[i].turn; at--)
+            s->list[at] = s->list[at - 1];
+    s->list[at] = i;
+}
+
+/* static: the batch stays together until its longest answer is complete. */
+static void complete_static(rub_replica *s, rub_flight *f) {
+    bool all_over = true;
+    for (int32_t b = 0; b < f->n; b++) {
+        rub_seat *seat = &s->seat[f->seat[b]];
+        if (seat->over)
+            seat->take = 0;
+        else
+            seat->over = progress(s, seat);
+        all_over = all_over && seat->over;
+    }
+    for (int32_t b = 0; b < f->n; b++)
+        if (all_over)
+            finish(s, f->seat[b]);
+        else
+            enlist(s, f->seat[b]);
+}
+
+static void complete(rub_replica *s) {
+    rub_flight *f = &s->flight[s->first_flight];
+    s->now_s = f->end_s;
+    s->totals.end_s = s->now_s;
+    s->stuck = false;
+    if (s->run->def->policy == RUB_POLICY_STATIC)
+        complete_static(s, f);
+    else
+        for (int32_t b = 0; b < f->n; b++) {
+            if (progress(s, &s->seat[f->seat[b]]))
+                finish(s, f->seat[b]);
+            else
+                enlist(s, f->seat[b]);
+        }
+    f->n = 0;
+    s->first_flight = (s->first_flight + 1) % s->run->def->pp;
+    s->n_flight--;
+}
+
+/* ---- starting one ---------------------------------------------------------------------------- */
+
+static rub_batch aggregates(const rub_replica *s, const rub_flight *f) {
+    rub_batch b = {0};
+    for (int32_t k = 0; k < f->n; k++) {
+        const rub_seat *r = &s->seat[f->seat[k]];
+        b.n_tokens += r->take;
+        if (r->prefilled) {
+            b.n_decode++;
+            b.kv_decode += r->done;
+        } else {
+            b.n_prefill++;
+            b.prefill_work2 += r->take * (2 * r->done + r->take);
+            b.prefill_kv += r->done;
+        }
+    }
+    return b;
+}
+
+static void book(rub_replica *s, const rub_batch *b, double duration) {
+    int64_t used = s->run->def->kv_blocks - rub_wide_available(s);
+    s->totals.n_iteration++;
+    s->totals.busy_s += duration;
+    s->totals.kv_block_s += duration * (double)used;
+    s->totals.prefill_tok += b->n_tokens - b->n_decode;
+    s->totals.decode_tok += b->n_decode;
+    if (used > s->totals.kv_most_blocks)
+        s->totals.kv_most_blocks = used;
+}
+
+/* When the last stage is done with a batch that enters the first one now or when it is free. */
+static double through_stages(rub_replica *s, double duration) {
+    double at_s = s->now_s;
+    for (int32_t p = 0; p < s->run->def->pp; p++) {
+        at_s = (at_s > s->stage_free_s[p] ? at_s : s->stage_free_s[p]) + duration;
+        s->stage_free_s[p] = at_s;
+    }
+    return at_s;
+}
+
+static rub_status start(rub_replica *s) {
+    rub_flight *f = rub_wide_forming(s);
+    int64_t before = s->totals.n_restart;
+    RUB_TRY(rub_wide_form(s));
+    /* the only one running sent itself back: admit it now */
+    if (f->n == 0 && s->n_flight == 0 && s->totals.n_restart > before)
+        RUB_TRY(rub_wide_form(s));
+    s->stuck = f->n == 0;
+    if (s->stuck)
+        return RUB_OK;
+    rub_batch b = aggregates(s, f);
+    double duration = rub_perf_duration(s->run->perf, &b);
+    f->end_s = through_stages(s, duration);
+    s->n_flight++;
+    book(s, &b, duration);
+    return RUB_OK;
+}
+
+/* Forms batches at now_s while stages are free. */
+static rub_status fill(rub_replica *s) {
+    while (s->n_flight < s->run->def->pp && !s->stuck)
+        RUB_TRY(start(s));
+    return RUB_OK;
+}
+
+static rub_status advance(rub_replica *s, double until_s) {
+    for (;;) {
+        if (s->now_s < until_s) {
+            if (s->n_flight == 0 && !s->stuck)
+                rub_wide_stretch(s, until_s);
+            if (s->now_s < until_s)
+                RUB_TRY(fill(s));
+        }
+        if (s->n_flight == 0 || s->flight[s->first_flight].end_s > until_s)
+            return RUB_OK;
+        complete(s);
+        if (rub_closed_pauses(s->run->closed))
+            return RUB_OK;
+    }
+}
+
+static rub_status next_end(rub_replica *s, double *end_s) {
+    RUB_TRY(fill(s));
+    *end_s = s->n_flight > 0 ? s->flight[s->first_flight].end_s : HUGE_VAL;
+    return RUB_OK;
+}
+
+/* ---- what others see ------------------------------------------------------------------------- */
+
+static double due(const rub_replica *s) {
+    if (s->n_flight < s->run->def->pp && !s->stuck)
+        return nextafter(s->now_s, HUGE_VAL);
+    return s->n_flight > 0 ? s->flight[s->first_flight].end_s : HUGE_VAL;
+}
+
+static void look_at(const rub_seat *r, rub_replica_view *v) {
+    if (r->prefilled) {
+        v->n_decode++;
+        v->kv_decode += r->done;
+    } else
+        v->prefill_tok += r->prefill - r->done - r->take;
+}
+
+static void view(const rub_replica *s, rub_replica_view *out) {
+    rub_replica_view v = {.n_waiting = rub_queue_n(&s->waiting),
+                          .n_outstanding = rub_queue_n(&s->waiting) + s->n_held,
+                          .waiting_tok = s->waiting.tok,
+                          .prefill_tok = s->waiting.tok,
+                          .used_blocks = s->run->def->kv_blocks - rub_wide_available(s)};
+    for (int32_t at = 0; at < s->n_list; at++)
+        look_at(&s->seat[s->list[at]], &v);
+    for (int32_t k = 0; k < s->n_flight; k++) {
+        const rub_flight *f = &s->flight[(s->first_flight + k) % s->run->def->pp];
+        for (int32_t b = 0; b < f->n; b++)
+            look_at(&s->seat[f->seat[b]], &v);
+    }
+    if (s->n_flight > 0)
+        v.end_s = s->flight[s->first_flight].end_s;
+    *out = v;
+}
+
+static int64_t cached(const rub_replica *s, int32_t id) {
+    int64_t n_idle;
+    return rub_wide_match(s, id, s->run->trace->input_tok[id], &n_idle);
+}
+
+static void totals(const rub_replica *s, rub_serve_totals *into) {
+    rub_totals_add(&s->totals, s->run->def->kv_blocks - rub_wide_available(s), into);
+}
+
+const rub_replica_kind rub_replica_wide = {create, destroy, arrive, advance, next_end,
+                                           due,    view,    cached, totals};

@@ -1,0 +1,109 @@
+/* Fast engine of every feature. Where the plain fast engine keeps sums only, this one keeps the
+ * running requests in an array and walks it when something other than decoding happens: O(running
+ * requests) an arrival, admission or completion; stretches of pure decoding between them are
+ * stepped over in a tight loop with sums (wide_stretch.c).
+ *
+ * With pipeline stages several batches are in flight, a request in at most one of them. Stages are
+ * first in first out and each is busy for the batch's duration, so a batch's end is known when it
+ * is formed. */
+#ifndef RUB_SERVE_WIDE_H
+#define RUB_SERVE_WIDE_H
+
+#include "serve/cache.h"
+#include "serve/queue.h"
+#include "serve/replica.h"
+
+/* One request that holds blocks. */
+typedef struct rub_seat {
+    int32_t id;
+    int32_t prefill; /* tokens to prefill */
+    int64_t done;    /* tokens processed */
+    int64_t total;   /* input + output */
+    int64_t blocks;  /* of its own */
+    int64_t shared;  /* leading blocks of its chain that it holds in the prefix cache */
+    int64_t turn;    /* number of its admission */
+    int64_t take;    /* tokens in the batch in flight; 0: in none */
+    double last_s;   /* time of its last token; NaN before the first */
+    bool prefilled;
+    bool over; /* static: its answer is complete, it stays until the batch ends */
+} rub_seat;
+
+/* A batch in flight. */
+typedef struct rub_flight {
+    double end_s;
+    int32_t *seat; /* in batch order (max_seqs) */
+    int32_t n;
+} rub_flight;
+
+struct rub_replica {
+    const rub_run *run;
+    rub_queue waiting;
+    rub_seat *seat;     /* (max_seqs) */
+    int32_t *free_seat; /* stack */
+    int32_t n_free_seat;
+    int32_t *list; /* running and not in flight (max_seqs) */
+    int32_t n_list, n_held;
+    rub_flight flight[RUB_MAX_PP]; /* ring: n_flight from first on */
+    int32_t first_flight, n_flight;
+    double stage_free_s[RUB_MAX_PP];
+    double now_s;
+    bool stuck; /* no batch can be formed until something happens */
+    int64_t n_turn;
+    int64_t free_blocks; /* in use by nobody, not even the cache */
+    bool caching;
+    rub_cache cache;
+    int64_t cache_blocks; /* KV blocks in one cached block */
+    int64_t *growth;      /* scratch of stretches (block_size) */
+    rub_waiter *passed;   /* scratch: waiting requests passed over */
+    size_t n_passed, passed_cap;
+    rub_serve_totals totals;
+};
+
+static inline rub_flight *rub_wide_forming(rub_replica *s) {
+    return &s->flight[(s->first_flight + s->n_flight) % s->run->def->pp];
+}
+
+/* ---- memory (wide_blocks.c) ---- */
+
+/* Blocks that can be had: free ones and those that only the cache holds. */
+static inline int64_t rub_wide_available(const rub_replica *s) {
+    return s->free_blocks + s->cache.n_idle * s->cache_blocks;
+}
+
+/* Takes blocks until the seat's hold kv_tok tokens; false (and nothing taken) when there are too
+ * few. */
+bool rub_wide_cover(rub_replica *s, rub_seat *seat, int64_t kv_tok);
+
+/* The prefix's blocks that are full with kv_tok tokens go into the cache. */
+void rub_wide_share(rub_replica *s, rub_seat *seat, int64_t kv_tok);
+
+/* Leading blocks of request id's chain in the cache, at most those before its last token of
+ * prefill; *n_idle: of them held by nobody. */
+int64_t rub_wide_match(const rub_replica *s, int32_t id, int64_t prefill, int64_t *n_idle);
+
+void rub_wide_release(rub_replica *s, rub_seat *seat); /* gives all its blocks back */
+
+/* ---- the running list (wide.c) ---- */
+
+/* Whether the queue's head could be admitted with `blocks` blocks, `kept` left over. */
+bool rub_wide_fits(const rub_replica *s, int64_t blocks, int64_t kept);
+
+/* The queue's head joins the batch being formed with `take` tokens, `blocks` blocks, and `shared`
+ * cached ones. */
+void rub_wide_admit(rub_replica *s, int64_t take, int64_t blocks, int64_t shared);
+
+/* list[at] joins the batch being formed; it stays in the list until rub_wide_leave_list. */
+void rub_wide_schedule(rub_replica *s, int32_t at, int64_t take);
+void rub_wide_leave_list(rub_replica *s); /* drops from the list what is in flight */
+
+/* list[at] loses its blocks and its place and waits again. */
+rub_status rub_wide_send_back(rub_replica *s, int32_t at);
+
+/* Forms a batch into the next flight; n stays 0 when there is nothing to do. */
+rub_status rub_wide_form(rub_replica *s);
+rub_status rub_wide_form_vllm(rub_replica *s);
+
+/* Steps over iterations in which every running request decodes and nothing else happens. */
+void rub_wide_stretch(rub_replica *s, double until_s);
+
+#endif
