@@ -167,6 +167,20 @@ rub_status rub_serve_measure(const rub_trace *trace, const rub_serve_times *time
                              const rub_serve_targets *targets, double from_s, double to_s,
                              rub_measures *out, rub_error *err);
 
+/* A tenant's prompt tokens, and those found in the prefix cache. */
+typedef struct rub_hits {
+    int64_t n_req, input_tok, cached_tok;
+} rub_hits;
+
+/* By tenant, over requests that were scheduled; *out is malloc'ed (*n: tenants; one when the trace
+ * has none). Errors: RUB_NO_MEMORY. */
+rub_status rub_serve_hits(const rub_trace *trace, const rub_serve_times *times, rub_hits **out,
+                          int32_t *n, rub_error *err);
+
+static inline double rub_hit_rate(const rub_hits *hits) {
+    return hits->input_tok > 0 ? (double)hits->cached_tok / (double)hits->input_tok : 0.0;
+}
+
 /* Quantiles of the histogram [s]. */
 rub_quantiles rub_histogram_quantiles(const rub_histogram *histogram);
 void rub_histogram_add(rub_histogram *histogram, double s, uint64_t n);

@@ -160,6 +160,27 @@ const char *rub_trace_preset_note(const char *name); /* source and the fit's err
 /* Generates a trace; the same definition gives the same bytes. */
 rub_status rub_trace_make(const rub_trace_make_def *def, rub_trace *out, rub_error *err);
 
+/* Conversations of several turns. */
+typedef struct rub_sessions {
+    double turns;       /* mean turns of a session, geometric; 1 or more */
+    double think_s;     /* mean time from a turn's arrival to the next one's, exponential [s] */
+    int32_t n_tenant;   /* each session is of one, tenant k with weight 1 / (k + 1) */
+    int32_t system_tok; /* system prompt of each tenant, before every session's text; 0: none */
+    int32_t max_tok;    /* longest prompt and answer; a session ends before it would exceed it */
+    double batch_frac;  /* share of the sessions that have priority 1; the others have 0 */
+    int32_t hash_block_tok; /* tokens in a hashed block; 0: no hashes */
+    uint64_t seed;
+} rub_sessions;
+
+rub_sessions rub_sessions_default(void);
+
+/* Turns each request of `starts` into a session's first turn. Every turn's prompt is the system
+ * prompt, all of the session so far, and new text; the new text and answers of later turns have the
+ * lengths of random rows of `starts`. The result has sessions, tenants, priorities and, when asked
+ * for, hashes of prompts and answers; in order of arrival, at most n_req requests (0: all). */
+rub_status rub_trace_converse(const rub_trace *starts, const rub_sessions *def, size_t n_req,
+                              rub_trace *out, rub_error *err);
+
 /* Requests without arrival times (all 0), for closed loops: input and output lengths uniform in
  * [ceil(least_frac * length), length], each drawn on its own; least_frac 1: all alike. As serving
  * benchmarks draw them. Errors: RUB_INVALID, RUB_NO_MEMORY. */

@@ -192,13 +192,18 @@ const rub_command rub_cmd_trace_info = {
 
 typedef struct make_settings {
     const char *preset, *arrivals, *input, *output, *from, *out;
-    double rate, duration;
-    int64_t requests, seed;
+    double rate, duration, turns, think_s, batch;
+    int64_t requests, seed, tenants, system_prompt, max_context, hash_block;
     bool json;
 } make_settings;
 
 static void make_defaults(void *settings) {
-    *(make_settings *)settings = (make_settings){.seed = 1};
+    *(make_settings *)settings = (make_settings){.turns = 1.0,
+                                                 .think_s = 30.0,
+                                                 .tenants = 1,
+                                                 .max_context = 131072,
+                                                 .hash_block = 16,
+                                                 .seed = 1};
 }
 
 /* "lognormal:MU,SIGMA[,MAX]" or "fixed:N" */
@@ -284,12 +289,33 @@ static rub_status define(const make_settings *s, rub_trace *empirical, rub_trace
     return RUB_OK;
 }
 
+/* Columns that a trace of sessions has beside the plain ones. */
+static void add_session(rub_text *text, const rub_trace *t, size_t i) {
+    rub_text_add(text, ",%d,%d,%d", t->priority[i], t->session[i], t->tenant[i]);
+    if (!t->hashes.at)
+        return;
+    for (size_t k = t->hashes.at[i]; k < t->hashes.at[i + 1]; k++)
+        rub_text_add(text, "%c%llu", k == t->hashes.at[i] ? ',' : ' ',
+                     (unsigned long long)t->hashes.hash[k]);
+    if (t->hashes.at[i] == t->hashes.at[i + 1])
+        rub_text_add(text, ",");
+}
+
 static rub_status write_csv(const rub_trace *trace, const char *path, rub_error *err) {
     rub_text text = {0};
-    rub_text_add(&text, "arrival_s,input_tok,output_tok\n");
-    for (size_t i = 0; i < trace->n_req; i++)
-        rub_text_add(&text, "%.9f,%d,%d\n", trace->arrival_s[i], trace->input_tok[i],
+    rub_text_add(&text, "arrival_s,input_tok,output_tok");
+    if (trace->session)
+        rub_text_add(&text, ",priority,session,tenant");
+    if (trace->hashes.at)
+        rub_text_add(&text, ",hash_ids_%d", trace->hashes.block_tok);
+    rub_text_add(&text, "\n");
+    for (size_t i = 0; i < trace->n_req; i++) {
+        rub_text_add(&text, "%.9f,%d,%d", trace->arrival_s[i], trace->input_tok[i],
                      trace->output_tok[i]);
+        if (trace->session)
+            add_session(&text, trace, i);
+        rub_text_add(&text, "\n");
+    }
     rub_status status = RUB_OK;
     if (text.failed)
         status =
@@ -299,6 +325,34 @@ static rub_status write_csv(const rub_trace *trace, const char *path, rub_error 
     else if (fwrite(text.data, 1, text.n, stdout) != text.n)
         status = rub_error_set(err, RUB_IO, "cannot write to standard output");
     rub_text_clear(&text);
+    return status;
+}
+
+/* Whether any option of sessions was given. */
+static bool has_sessions(const make_settings *s) {
+    return s->turns > 1.0 || s->tenants > 1 || s->system_prompt > 0 || s->batch > 0;
+}
+
+/* Requests come at the rate asked for when sessions start at rate / turns; as many sessions as
+ * requests are more than enough. */
+static rub_status make(const make_settings *s, rub_trace_make_def *def, rub_trace *out,
+                       rub_error *err) {
+    if (!has_sessions(s))
+        return rub_trace_make(def, out, err);
+    rub_sessions sessions = {.turns = s->turns,
+                             .think_s = s->think_s,
+                             .n_tenant = (int32_t)s->tenants,
+                             .system_tok = (int32_t)s->system_prompt,
+                             .max_tok = (int32_t)s->max_context,
+                             .batch_frac = s->batch,
+                             .hash_block_tok = (int32_t)s->hash_block,
+                             .seed = def->seed};
+    rub_trace starts = {0};
+    def->rate_per_s /= s->turns;
+    rub_status status = rub_trace_make(def, &starts, err);
+    if (status == RUB_OK)
+        status = rub_trace_converse(&starts, &sessions, def->n_req, out, err);
+    rub_trace_clear(&starts);
     return status;
 }
 
@@ -315,7 +369,7 @@ static int make_run(const rub_command *self, const void *settings, int n_args, c
         status = rub_error_set(&err, RUB_INVALID,
                                "--json describes what was made: give --out FILE for the trace");
     if (status == RUB_OK)
-        status = rub_trace_make(&def, &trace, &err);
+        status = make(s, &def, &trace, &err);
     if (status == RUB_OK)
         status = write_csv(&trace, s->out, &err);
     if (status == RUB_OK && s->json)
@@ -350,6 +404,22 @@ static const rub_option make_options[] = {
      0, 0, NULL},
     {"from", RUB_OPTION_STRING, offsetof(make_settings, from), "FILE",
      "draw lengths from the rows of this trace", 0, 0, NULL},
+    {"turns", RUB_OPTION_DOUBLE, offsetof(make_settings, turns), "MEAN",
+     "sessions of so many turns on average (geometric); each prompt repeats the session so far (1)",
+     1, 1e6, NULL},
+    {"think", RUB_OPTION_DOUBLE, offsetof(make_settings, think_s), "SECONDS",
+     "sessions: mean time from one turn's arrival to the next (30)", 0, 1e9, NULL},
+    {"tenants", RUB_OPTION_INT, offsetof(make_settings, tenants), "N",
+     "sessions: so many tenants, the k-th with weight 1/k (1)", 1, 1 << 20, NULL},
+    {"system-prompt", RUB_OPTION_INT, offsetof(make_settings, system_prompt), "TOKENS",
+     "sessions: each tenant's system prompt, shared by all its prompts (0)", 0, RUB_TRACE_MAX_TOK,
+     NULL},
+    {"max-context", RUB_OPTION_INT, offsetof(make_settings, max_context), "TOKENS",
+     "sessions: end before prompt and answer exceed this (131072)", 2, RUB_TRACE_MAX_TOK, NULL},
+    {"batch", RUB_OPTION_DOUBLE, offsetof(make_settings, batch), "SHARE",
+     "sessions: share that is batch work, priority 1 instead of 0 (0)", 0, 1, NULL},
+    {"hash-block", RUB_OPTION_INT, offsetof(make_settings, hash_block), "TOKENS",
+     "sessions: hashes of blocks of so many tokens; 0 = none (16)", 0, 1 << 20, NULL},
     {"seed", RUB_OPTION_INT, offsetof(make_settings, seed), "N",
      "seed (1): the same seed gives the same bytes", 0, 9e15, NULL},
     {"out", RUB_OPTION_STRING, offsetof(make_settings, out), "FILE",
@@ -361,12 +431,18 @@ const rub_command rub_cmd_trace_make = {
     .name = "trace make",
     .summary = "generate a seeded synthetic trace",
     .arguments = "",
-    .description = "Writes a trace as CSV (arrival_s,input_tok,output_tok). The presets are "
-                   "mixtures fitted to the public "
-                   "Azure traces of 2023; docs/trace.md states the fit's error.",
+    .description =
+        "Writes a trace as CSV (arrival_s,input_tok,output_tok). With --turns, --tenants, "
+        "--system-prompt or --batch requests are turns of sessions, and the CSV also has "
+        "priority, session, tenant and hashes of the token blocks (hash_ids_N), which "
+        "the prefix cache and the affinity routers use. The presets are "
+        "mixtures fitted to the public "
+        "Azure traces of 2023; docs/trace.md states the fit's error.",
     .examples = "  rubato trace make --preset azure-conv --rate 20 --duration 600 --out day.csv\n"
                 "  rubato trace make --arrivals gamma:3 --rate 5 --input fixed:1000 --output "
-                "lognormal:5,0.8 --seed 7",
+                "lognormal:5,0.8 --seed 7\n"
+                "  rubato trace make --preset azure-conv --rate 20 --duration 600 --turns 4 "
+                "--tenants 8 --system-prompt 800 --out sessions.csv",
     .options = make_options,
     .settings_size = sizeof(make_settings),
     .defaults = make_defaults,

@@ -6,14 +6,25 @@
 #include "rubato/catalog.h"
 #include "rubato/serve.h"
 
+#define SIMULATE_MAX_GROUP 16
+
+extern const rub_option rub_simulate_options[];
+extern const char *const rub_policy_names[],
+    *const rub_order_names[], *const rub_reserve_names[], *const rub_router_names[],
+                                                              *const rub_engine_names[];
+void rub_simulate_defaults(void *settings);
+
 typedef struct simulate_settings {
     const char *trace, *columns, *model, *accelerator, *weights, *kv_dtype, *perf, *ttft, *tpot,
         *e2e, *requests;
-    int policy, router, engine;
+    int policy, router, engine, order, reserve;
+    rub_option_values groups;
     int64_t tp, max_concurrency, num_prompts, input_len, output_len, max_seqs, chunk,
-        max_batch_tokens, kv_blocks, block_size, replicas, threads, seed;
-    double range_ratio, think_s, time_scale, memory_utilization, watermark, warmup;
-    bool skip_bad, json;
+        max_batch_tokens, kv_blocks, block_size, replicas, threads, seed, long_prefill, max_partial,
+        max_long_partial, pp;
+    double range_ratio, think_s, time_scale, memory_utilization, watermark, warmup, predict_error,
+        affinity_slack;
+    bool skip_bad, json, whole_prefill, prefix_cache;
 } simulate_settings;
 
 typedef struct simulation {
@@ -25,6 +36,10 @@ typedef struct simulation {
     rub_serve_times times;
     rub_serve_totals totals;
     rub_measures measures;
+    rub_hits *hits; /* of each tenant, with the prefix cache (n_hits) */
+    int32_t n_hits;
+    rub_serve_group group[SIMULATE_MAX_GROUP];
+    rub_perf group_perf[SIMULATE_MAX_GROUP];
     /* with a model: */
     bool deployed;
     rub_catalog *catalog;
@@ -33,6 +48,9 @@ typedef struct simulation {
     rub_deployment deployment;
     rub_memory memory;
 } simulation;
+
+/* Settings to sim->def and sim->perf; targets are known. Errors: what does not go together. */
+rub_status rub_simulation_define(const simulate_settings *s, simulation *sim, rub_error *err);
 
 /* Model and accelerator to durations and KV blocks. Errors: unknown names, does not fit. */
 rub_status rub_simulation_deploy(const simulate_settings *s, simulation *sim, rub_error *err);

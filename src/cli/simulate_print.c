@@ -8,10 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const policy_name[] = {"vllm", "sarathi", "vllm-v0"};
-static const char *const router_name[] = {"round-robin", "least-waiting", "least-outstanding",
-                                          "random"};
-
 /* ---- per-request CSV ------------------------------------------------------------------------ */
 
 static char *put_int(char *p, int64_t x) {
@@ -148,10 +144,12 @@ static json_t *provenance(const simulate_settings *s, const simulation *sim) {
         json_string(s->perf ? s->perf : "roofline of the catalog (calculated, not calibrated)"));
     if (s->model)
         json_object_set_new(o, "model", json_string(s->model));
-    json_object_set_new(o, "policy", json_string(policy_name[sim->def.policy]));
-    json_object_set_new(o, "router", json_string(router_name[sim->def.router]));
-    json_object_set_new(o, "engine",
-                        json_string(sim->def.engine == RUB_ENGINE_NAIVE ? "naive" : "fast"));
+    json_object_set_new(o, "policy", json_string(rub_policy_names[sim->def.policy]));
+    json_object_set_new(o, "router", json_string(rub_router_names[sim->def.router]));
+    json_object_set_new(o, "engine", json_string(rub_engine_names[sim->def.engine]));
+    json_object_set_new(o, "order", json_string(rub_order_names[sim->def.order]));
+    json_object_set_new(o, "reserve", json_string(rub_reserve_names[sim->def.reserve]));
+    json_object_set_new(o, "pp", json_integer(sim->def.pp));
     json_object_set_new(o, "replicas", json_integer(sim->def.n_replica));
     json_object_set_new(o, "max_seqs", json_integer(sim->def.max_seqs));
     json_object_set_new(o, "chunk_tok", json_integer(sim->def.chunk_tok));
@@ -160,6 +158,26 @@ static json_t *provenance(const simulate_settings *s, const simulation *sim) {
     json_object_set_new(o, "block_size_tok", json_integer(sim->def.block_size_tok));
     json_object_set_new(o, "time_scale", json_real(s->time_scale));
     json_object_set_new(o, "seed", json_integer(s->seed));
+    return o;
+}
+
+/* Hit rate of the prefix cache: all, and tenant by tenant where the trace has them. */
+static json_t *prefix_cache(const simulation *sim) {
+    json_t *o = json_object(), *tenants = json_array();
+    rub_hits all = {0};
+    for (int32_t k = 0; k < sim->n_hits; k++) {
+        const rub_hits *h = &sim->hits[k];
+        all.input_tok += h->input_tok;
+        all.cached_tok += h->cached_tok;
+        if (sim->trace.tenant)
+            json_array_append_new(tenants,
+                                  json_pack("{s:i,s:I,s:I,s:f}", "tenant", (int)k, "requests",
+                                            (json_int_t)h->n_req, "input_tok",
+                                            (json_int_t)h->input_tok, "hit_rate", rub_hit_rate(h)));
+    }
+    json_object_set_new(o, "hit_rate", json_real(rub_hit_rate(&all)));
+    json_object_set_new(o, "cached_tok", json_integer(all.cached_tok));
+    json_object_set_new(o, "tenants", tenants);
     return o;
 }
 
@@ -208,6 +226,8 @@ int rub_simulation_print_json(const simulate_settings *s, const simulation *sim)
     json_object_set_new(d, "utilisation", json_real(f.busy));
     json_object_set_new(d, "kv_occupancy_mean", json_real(f.kv_mean));
     json_object_set_new(d, "kv_occupancy_max", json_real(f.kv_most));
+    if (sim->def.prefix_cache)
+        json_object_set_new(d, "prefix_cache", prefix_cache(sim));
     if (sim->deployed)
         add_deployment(d, sim, &f);
     json_object_set_new(d, "provenance", provenance(s, sim));
@@ -246,6 +266,20 @@ static void targets_line(const simulation *sim) {
     printf("\n");
 }
 
+static void hits_line(const simulation *sim) {
+    rub_hits all = {0};
+    int32_t n = 0;
+    for (int32_t k = 0; k < sim->n_hits; k++) {
+        all.input_tok += sim->hits[k].input_tok;
+        all.cached_tok += sim->hits[k].cached_tok;
+    }
+    printf("prefix cache: %.1f %% of prompt tokens found", 100 * rub_hit_rate(&all));
+    for (int32_t k = 0; sim->trace.tenant && k < sim->n_hits && n < 8; k++)
+        if (sim->hits[k].n_req > 0)
+            printf("%s tenant %d %.1f %%", n++ ? "," : ";", k, 100 * rub_hit_rate(&sim->hits[k]));
+    printf("%s\n", n == 8 ? ", ..." : "");
+}
+
 void rub_simulation_print_text(const simulate_settings *s, const simulation *sim) {
     const rub_measures *m = &sim->measures;
     const rub_serve_totals *t = &sim->totals;
@@ -253,7 +287,7 @@ void rub_simulation_print_text(const simulate_settings *s, const simulation *sim
     rub_quantiles itl = rub_histogram_quantiles(&t->itl);
     printf("%s: %zu requests on %d replica%s, %s, %s\n", s->trace ? s->trace : "given lengths",
            sim->trace.n_req, sim->def.n_replica, sim->def.n_replica == 1 ? "" : "s",
-           policy_name[sim->def.policy], router_name[sim->def.router]);
+           rub_policy_names[sim->def.policy], rub_router_names[sim->def.router]);
     if (sim->def.concurrency > 0)
         printf("  closed loop: %d clients, %g s between an answer and the next request\n",
                sim->def.concurrency, sim->def.think_s);
@@ -277,6 +311,8 @@ void rub_simulation_print_text(const simulate_settings *s, const simulation *sim
            "%lld preemptions\n",
            100 * f.busy, 100 * f.kv_mean, 100 * f.kv_most, (long long)t->n_iteration,
            (long long)t->n_restart);
+    if (sim->def.prefix_cache)
+        hits_line(sim);
     if (t->n_rejected)
         printf("rejected %lld requests that can never fit in %lld KV blocks\n",
                (long long)t->n_rejected, (long long)sim->def.kv_blocks);

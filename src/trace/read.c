@@ -1,6 +1,6 @@
 /* Reader: one pass over the bytes into growing columns, then times are counted from the earliest
  * arrival and, where rows stand out of order, sorted stably. */
-#include "trace/read.h"
+#include "trace/extra.h"
 
 #include "base/array.h"
 #include "base/file.h"
@@ -53,6 +53,7 @@ typedef struct reader {
     size_t cap;
     int64_t *ns; /* dates; the column arrival_s is filled from it at the end */
     rub_trace_report report;
+    rub_extra extra;
 } reader;
 
 static void note(reader *r, int64_t line, const char *text) {
@@ -106,6 +107,23 @@ static rub_status take(reader *r, const rub_row *row, int64_t line, rub_error *e
     return RUB_OK;
 }
 
+/* The optional columns of the row just taken; a broken one takes the row back. */
+static rub_status take_extra(reader *r, const char *line, const char *end, int64_t number,
+                             rub_error *err) {
+    rub_row_error bad = {0};
+    rub_status status = rub_extra_row(&r->extra, &r->trace, line, end, &bad);
+    if (status == RUB_PARSE && r->def->skip_bad) {
+        r->trace.n_req--;
+        r->report.n_bad++;
+        note(r, number, bad.text);
+        return RUB_OK;
+    }
+    if (status == RUB_PARSE)
+        return rub_error_at(err, RUB_PARSE, r->name, number, (bad.at - line) + 1, "%s", bad.text);
+    return status == RUB_OK ? RUB_OK
+                            : rub_error_at(err, status, r->name, number, 0, "out of memory");
+}
+
 static rub_status scan_line(reader *r, const char *line, const char *end, int64_t number,
                             rub_error *err) {
     rub_row row = {0};
@@ -113,9 +131,12 @@ static rub_status scan_line(reader *r, const char *line, const char *end, int64_
     bool ok = r->mapping.format == RUB_TRACE_MOONCAKE
                   ? rub_row_jsonl(line, end, &row, &bad)
                   : rub_row_csv(&r->mapping, line, end, &row, &bad);
+    size_t n = r->trace.n_req;
     r->report.n_row++;
-    if (ok)
-        return take(r, &row, number, err);
+    if (ok) {
+        RUB_TRY(take(r, &row, number, err));
+        return r->extra.any && r->trace.n_req > n ? take_extra(r, line, end, number, err) : RUB_OK;
+    }
     if (!r->def->skip_bad)
         return rub_error_at(err, RUB_PARSE, r->name, number, (bad.at - line) + 1, "%s", bad.text);
     r->report.n_bad++;
@@ -146,10 +167,12 @@ static rub_status scan_all(reader *r, const char *bytes, size_t n, rub_error *er
                               : "file is empty, expected a trace");
     if (*p == '{') {
         r->mapping.format = RUB_TRACE_MOONCAKE;
+        rub_extra_find_jsonl(p, first_end, &r->extra, &r->trace);
     } else {
         const char *second = first < end ? first + 1 : end;
         rub_cell line2 = {second, trimmed(second, line_end(second, end))};
         RUB_TRY(rub_mapping_find(r->name, r->def->columns, p, first_end, line2, &r->mapping, err));
+        rub_extra_find_csv(p, first_end, &r->extra, &r->trace);
         p = second;
         number = 2;
     }
@@ -176,6 +199,18 @@ static int earlier(const void *a, const void *b) {
     return (x->index > y->index) - (x->index < y->index);
 }
 
+static rub_status sort_extra(const reader *r, const keyed *order, rub_trace *sorted,
+                             rub_error *err) {
+    size_t n = r->trace.n_req, *index = r->extra.any ? RUB_NEW(size_t, n) : NULL;
+    if (!r->extra.any)
+        return RUB_OK;
+    for (size_t i = 0; index && i < n; i++)
+        index[i] = order[i].index;
+    rub_status status = index ? rub_extra_reorder(&r->trace, index, sorted) : RUB_NO_MEMORY;
+    free(index);
+    return status == RUB_OK ? RUB_OK : rub_error_set(err, status, "out of memory while sorting");
+}
+
 static rub_status sort(reader *r, rub_error *err) {
     size_t n = r->trace.n_req;
     keyed *order = RUB_NEW(keyed, n);
@@ -191,9 +226,13 @@ static rub_status sort(reader *r, rub_error *err) {
             sorted.input_tok[i] = r->trace.input_tok[order[i].index];
             sorted.output_tok[i] = r->trace.output_tok[order[i].index];
         }
+        status = sort_extra(r, order, &sorted, err);
+    }
+    if (status == RUB_OK) {
         rub_trace_clear(&r->trace);
         r->trace = sorted;
-    }
+    } else
+        rub_trace_clear(&sorted);
     free(order);
     return status;
 }

@@ -84,7 +84,7 @@ static void targets_and_windows_by_hand(void **state) {
     double arrival[] = {0, 1, 2, 3}, scheduled[] = {0.5, 1.5, 2.5, NAN};
     double first[] = {1, 3, 5, NAN}, finish[] = {2, 5, 5, NAN};
     int32_t input[] = {10, 20, 30, 40}, output[] = {11, 11, 1, 5}, restarts[] = {0, 0, 0, -1};
-    rub_trace trace = {4, arrival, input, output};
+    rub_trace trace = {.n_req = 4, .arrival_s = arrival, .input_tok = input, .output_tok = output};
     rub_serve_times times = {.n_req = 4,
                              .arrival_s = arrival,
                              .scheduled_s = scheduled,

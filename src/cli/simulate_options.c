@@ -1,0 +1,136 @@
+/* Options of rubato simulate and the words of its choices. */
+#include "cli/simulate.h"
+
+const char *const rub_policy_names[] = {"vllm", "sarathi", "vllm-v0", "orca", "static", NULL};
+const char *const rub_order_names[] = {"fcfs", "priority", "sjf", NULL};
+const char *const rub_reserve_names[] = {"prompt", "check", "chunk", NULL};
+const char *const rub_router_names[] = {"round-robin", "least-waiting", "least-outstanding",
+                                        "random",      "least-kv",      "power-of-two",
+                                        "session",     "prefix",        "slo",
+                                        NULL};
+const char *const rub_engine_names[] = {"fast", "naive", "wide", NULL};
+
+void rub_simulate_defaults(void *settings) {
+    rub_serve_def d = rub_serve_default();
+    *(simulate_settings *)settings = (simulate_settings){.policy = (int)d.policy,
+                                                         .router = (int)d.router,
+                                                         .replicas = 1,
+                                                         .max_seqs = d.max_seqs,
+                                                         .chunk = d.chunk_tok,
+                                                         .max_batch_tokens = 0,
+                                                         .kv_blocks = 0,
+                                                         .block_size = d.block_size_tok,
+                                                         .watermark = d.watermark_frac,
+                                                         .range_ratio = 1.0,
+                                                         .affinity_slack = d.affinity_slack,
+                                                         .pp = d.pp,
+                                                         .time_scale = 1.0,
+                                                         .tp = 1,
+                                                         .memory_utilization = 0.0,
+                                                         .threads = 0,
+                                                         .seed = 1};
+}
+
+#define OPTION(name, kind, field, meta, help, min, max)                                            \
+    { name, RUB_OPTION_##kind, offsetof(simulate_settings, field), meta, help, min, max, NULL }
+
+const rub_option rub_simulate_options[] = {
+    OPTION("trace", STRING, trace, "FILE", "the trace to serve (any format of 'rubato trace info')",
+           0, 0),
+    OPTION("columns", STRING, columns, "MAP",
+           "columns of a CSV of another shape, as in 'rubato trace info'", 0, 0),
+    OPTION("skip-bad", FLAG, skip_bad, NULL, "leave broken rows of the trace out", 0, 0),
+    OPTION("time-scale", DOUBLE, time_scale, "X",
+           "multiply arrival times by X (0.5 doubles the rate)", 1e-9, 1e9),
+    OPTION("max-concurrency", INT, max_concurrency, "N",
+           "closed loop: N clients, each sends its next request when its last ends; arrival times "
+           "are not looked at",
+           0, 1 << 24),
+    OPTION("num-prompts", INT, num_prompts, "N",
+           "closed loop: requests in all (the whole trace; 10 for each client with given lengths)",
+           1, 1e9),
+    OPTION("random-input-len", INT, input_len, "TOKENS", "closed loop without a trace: prompts", 1,
+           RUB_TRACE_MAX_TOK),
+    OPTION("random-output-len", INT, output_len, "TOKENS", "closed loop without a trace: answers",
+           1, RUB_TRACE_MAX_TOK),
+    OPTION("random-range-ratio", DOUBLE, range_ratio, "X",
+           "lengths are uniform from X times the length to the length itself (1: all alike)", 0, 1),
+    OPTION("think", DOUBLE, think_s, "SECONDS", "closed loop: pause before the next request (0)", 0,
+           1e6),
+    OPTION("model", STRING, model, "NAME", "model of the catalog, or a path to its config.json", 0,
+           0),
+    OPTION("accelerator", STRING, accelerator, "NAME", "accelerator of the catalog", 0, 0),
+    OPTION("tp", INT, tp, "N", "tensor parallel: accelerators in one replica (1)", 1, 1024),
+    OPTION("weights", STRING, weights, "KIND",
+           "precision of weights: bf16, fp8, fp4 (as published)", 0, 0),
+    OPTION("kv-dtype", STRING, kv_dtype, "KIND", "precision of the KV cache: bf16, fp8 (bf16)", 0,
+           0),
+    OPTION("gpu-memory-utilization", DOUBLE, memory_utilization, "X",
+           "share of memory that the engine may use", 0.01, 1),
+    OPTION("perf", STRING, perf, "KIND",
+           "linear:A,B,C,D instead of a model: t = A + B*tokens + C*kv_decode + D*prefill_work", 0,
+           0),
+    {"policy", RUB_OPTION_CHOICE, offsetof(simulate_settings, policy), NULL, "scheduler (vllm)", 0,
+     0, rub_policy_names},
+    OPTION("max-seqs", INT, max_seqs, "N", "requests that may run in one replica (256)", 1,
+           1048576),
+    OPTION("chunk", INT, chunk, "TOKENS",
+           "sarathi: prefill chunks fill an iteration up to this (512)", 1, 1e9),
+    OPTION("max-batch-tokens", INT, max_batch_tokens, "TOKENS",
+           "vllm: token budget of an iteration (8192); vllm-v0: limit of the padded prefill batch "
+           "(16384)",
+           1, 1e12),
+    OPTION("kv-blocks", INT, kv_blocks, "N",
+           "KV blocks in one replica (20000 with --perf; what fits in memory with --model)", 1,
+           1e12),
+    OPTION("block-size", INT, block_size, "TOKENS", "tokens in a KV block (16)", 1, 65536),
+    OPTION("watermark", DOUBLE, watermark, "X",
+           "sarathi, vllm-v0: share of blocks kept free at admission (0.01)", 0, 0.99),
+    {"order", RUB_OPTION_CHOICE, offsetof(simulate_settings, order), NULL,
+     "how requests wait: first come first served, by the trace's priority, or shortest predicted "
+     "job first (fcfs)",
+     0, 0, rub_order_names},
+    OPTION("predict-error", DOUBLE, predict_error, "SIGMA",
+           "sjf: predicted output = output * exp(SIGMA * normal) (0)", 0, 10),
+    {"reserve", RUB_OPTION_CHOICE, offsetof(simulate_settings, reserve), NULL,
+     "vllm, at admission: take the prompt's blocks; check that they are free and take the first "
+     "chunk's, as vLLM does; or take the first chunk's unchecked (prompt)",
+     0, 0, rub_reserve_names},
+    OPTION("long-prefill", INT, long_prefill, "TOKENS",
+           "vllm: most tokens of one prompt in an iteration (0: what the budget leaves)", 0, 1e12),
+    OPTION("no-chunked-prefill", FLAG, whole_prefill, NULL, "vllm: prompts are not cut", 0, 0),
+    OPTION("max-partial-prefills", INT, max_partial, "N",
+           "vllm: unfinished prefills at once (0: any)", 0, 1 << 20),
+    OPTION("max-long-partial-prefills", INT, max_long_partial, "N",
+           "vllm: the same of prompts over --long-prefill; shorter ones overtake (0: any)", 0,
+           1 << 20),
+    OPTION("prefix-cache", FLAG, prefix_cache, NULL,
+           "vllm: reuse the blocks of prompts by the trace's hashes", 0, 0),
+    OPTION("pp", INT, pp, "N", "pipeline stages; --perf gives the time of one (1)", 1, 64),
+    OPTION("replicas", INT, replicas, "N", "copies of the model (1)", 1, 1000000),
+    {"router", RUB_OPTION_CHOICE, offsetof(simulate_settings, router), NULL,
+     "which replica a request goes to (round-robin)", 0, 0, rub_router_names},
+    OPTION(
+        "affinity-slack", DOUBLE, affinity_slack, "X",
+        "prefix router: the replica with the longest prefix may be loaded X times as much as the "
+        "least loaded, and 8 requests (1.5)",
+        1, 1e9),
+    OPTION("group", LIST, groups, "COUNT:SPEED[:BLOCKS]",
+           "with --perf, instead of --replicas: COUNT replicas SPEED times as fast, of so many KV "
+           "blocks, weighted by their speed; may be given several times",
+           0, 0),
+    OPTION("ttft", STRING, ttft, "TIME", "target on each request's time to first token, e.g. 500ms",
+           0, 0),
+    OPTION("tpot", STRING, tpot, "TIME",
+           "target on each request's time per output token, e.g. 50ms", 0, 0),
+    OPTION("e2e", STRING, e2e, "TIME", "target on each request's end-to-end time", 0, 0),
+    OPTION("warmup", DOUBLE, warmup, "SECONDS", "measure requests that arrive after this (0)", 0,
+           1e12),
+    OPTION("requests", STRING, requests, "FILE",
+           "write per-request times as CSV, whole or not at all", 0, 0),
+    {"engine", RUB_OPTION_CHOICE, offsetof(simulate_settings, engine), NULL,
+     "fast, or the naive one that checks it (fast)", 0, 0, rub_engine_names},
+    OPTION("threads", INT, threads, "N", "threads; 0 = all cores; results are the same", 0, 1024),
+    OPTION("seed", INT, seed, "N", "seed of the random router (1)", 0, 9e15),
+    RUB_OPTION_JSON(simulate_settings),
+    {0}};
