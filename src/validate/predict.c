@@ -27,8 +27,8 @@ typedef struct batch {
 } batch;
 
 /* Means over all requests, as the benchmark reports them. */
-static void means(const rub_trace *trace, const rub_serve_times *t, double request_s,
-                  rub_silicon_row *row) {
+static rub_status means(const rub_trace *trace, const rub_serve_times *t, double request_s,
+                        rub_silicon_row *row, rub_error *err) {
     double ttft = 0.0, tpot = 0.0;
     size_t n = 0;
     for (size_t i = 0; i < trace->n_req; i++) {
@@ -39,19 +39,17 @@ static void means(const rub_trace *trace, const rub_serve_times *t, double reque
             tpot += (t->finish_s[i] - t->first_token_s[i]) / (trace->output_tok[i] - 1);
         n++;
     }
-    if (n < trace->n_req) {
-        snprintf(row->reason, sizeof row->reason, "requests do not fit in the KV cache");
-        return;
-    }
+    if (n < trace->n_req)
+        return rub_error_set(err, RUB_INVALID, "requests do not fit in the KV cache");
     row->ttft_predicted_s = ttft / (double)n + request_s;
     row->tpot_predicted_s = tpot / (double)n;
+    return RUB_OK;
 }
 
-static rub_status simulate(const rub_silicon_job *job, const rub_validate_def *def,
-                           rub_silicon_row *row, rub_error *err) {
+rub_status rub_silicon_simulate(const rub_silicon_job *job, const rub_perf *perf,
+                                const rub_validate_def *def, rub_silicon_row *row, rub_error *err) {
     rub_trace trace = {0};
     rub_serve_times times = {0};
-    rub_perf perf = {0};
     rub_serve_totals *totals = RUB_NEW(rub_serve_totals, 1);
     size_t n = (size_t)row->concurrency * (size_t)def->requests_per_client;
     rub_status status = totals ? RUB_OK : RUB_NO_MEMORY;
@@ -61,31 +59,35 @@ static rub_status simulate(const rub_silicon_job *job, const rub_validate_def *d
     if (status == RUB_OK)
         status = rub_serve_times_init(&times, n, err);
     if (status == RUB_OK)
-        status = rub_perf_compile(&job->deployment, &perf, err);
+        status = rub_serve_run(&trace, perf, &job->serve, NULL, &times, totals, err);
     if (status == RUB_OK)
-        status = rub_serve_run(&trace, &perf, &job->serve, NULL, &times, totals, err);
-    if (status == RUB_OK)
-        means(&trace, &times, job->request_s, row);
-    rub_perf_clear(&perf);
+        status = means(&trace, &times, job->request_s, row, err);
     rub_serve_times_clear(&times);
     rub_trace_clear(&trace);
     free(totals);
     return status;
 }
 
+/* One pool: compiled, then driven by as many clients as the benchmark had. */
+static rub_status one_pool(rub_silicon_row *row, const rub_catalog *catalog,
+                           const rub_validate_def *def, rub_error *err) {
+    rub_silicon_job job;
+    rub_perf perf;
+    RUB_TRY(rub_silicon_deploy(row, &row->pool, catalog, def, &job, err));
+    RUB_TRY(rub_perf_compile(&job.deployment, &perf, err));
+    job.serve.think_s = job.request_s;
+    rub_status status = rub_silicon_simulate(&job, &perf, def, row, err);
+    rub_perf_clear(&perf);
+    return status;
+}
+
 rub_status rub_silicon_predict_row(rub_silicon_row *row, const rub_catalog *catalog,
                                    const rub_validate_def *def) {
     rub_error err = {0};
-    rub_silicon_job job;
     row->ttft_predicted_s = row->tpot_predicted_s = NAN;
     row->reason[0] = '\0';
-    rub_status status = rub_silicon_deploy(row, &row->pool, catalog, def, &job, &err);
-    if (status == RUB_OK && row->disagg)
-        status = rub_error_set(&err, RUB_UNSUPPORTED, "disaggregated");
-    if (status == RUB_OK) {
-        job.serve.think_s = job.request_s;
-        status = simulate(&job, def, row, &err);
-    }
+    rub_status status = row->disagg ? rub_silicon_disagg(row, catalog, def, &err)
+                                    : one_pool(row, catalog, def, &err);
     if (status != RUB_OK)
         snprintf(row->reason, sizeof row->reason, "%.95s", err.message);
     return status == RUB_NO_MEMORY ? status : RUB_OK;

@@ -17,10 +17,19 @@ rub_status rub_silicon_deploy(const rub_silicon_row *row, const rub_silicon_pool
                               const rub_catalog *catalog, const rub_validate_def *def,
                               rub_silicon_job *out, rub_error *err);
 
+/* Drives a replica (or several) by a closed loop of the row's clients and lengths; fills the row's
+ * predicted means. */
+rub_status rub_silicon_simulate(const rub_silicon_job *job, const rub_perf *perf,
+                                const rub_validate_def *def, rub_silicon_row *row, rub_error *err);
+
+/* A disaggregated row. */
+rub_status rub_silicon_disagg(rub_silicon_row *row, const rub_catalog *catalog,
+                              const rub_validate_def *def, rub_error *err);
+
 /* Constants of one engine that are fitted: all of rub_engine_constants. */
 #define RUB_N_ENGINE_PARAM 10
 
-/* Predicts one row of a single pool, in place; its reason when it cannot be. Errors: only
+/* Predicts one row in place; its reason when it cannot be. Errors: only
  * RUB_NO_MEMORY. */
 rub_status rub_silicon_predict_row(rub_silicon_row *row, const rub_catalog *catalog,
                                    const rub_validate_def *def);
