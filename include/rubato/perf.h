@@ -212,4 +212,50 @@ rub_ownership rub_ownership_default(const rub_accelerator *accel);
 /* USD per accelerator-hour of wall time. */
 double rub_ownership_usd_per_h(const rub_ownership *ownership, const rub_accelerator *accel);
 
+/* ---- training ----------------------------------------------------------------------------------
+ */
+
+/* A training run: the layout, what it trains on, and what fails. Start from rub_training_default.
+ * Copies (data parallel): n_accelerator / (tp * pp * cp). */
+typedef struct rub_training_def {
+    const rub_model *model;
+    const rub_accelerator *accel;
+    int64_t n_accelerator;
+    int32_t tp, pp, cp;     /* tensor, pipeline, context (sequence) parallel */
+    int32_t ep;             /* over how many accelerators of the copies experts are spread */
+    int32_t virtual_stages; /* interleaved stages on a device; 0: one layer each */
+    int64_t sequence_tok;
+    int64_t batch_tok;           /* tokens in a step */
+    int32_t micro_batch;         /* sequences in a micro-batch */
+    rub_precision precision;     /* of products: bf16, fp8 */
+    double recompute_frac;       /* share of the forward pass that is computed again */
+    double tokens;               /* to train on */
+    double network_bytes_per_s;  /* between servers, for each accelerator */
+    double storage_bytes_per_s;  /* of checkpoints, all together */
+    double failures_per_accel_h; /* interruptions of the run for each accelerator-hour */
+    double restart_s;
+    double pue;
+} rub_training_def;
+
+typedef struct rub_training {
+    double step_s;                                  /* sum of the parts below */
+    double product_s, attention_s, stream_s;        /* compute */
+    double tensor_s, exchange_s, context_s, data_s; /* communication that is not hidden */
+    double bubble_s, optimiser_s;
+    double n_micro, virtual_stages;
+    double model_flops; /* of a step: 6 N tokens and causal attention [FLOP] */
+    double flops_per_s; /* of one accelerator */
+    double mfu_frac;    /* of its bf16 peak, whatever the precision */
+    double tok_per_s;
+    double checkpoint_s, interval_s, failure_s; /* writing one; between two; between failures */
+    double goodput_frac; /* share of wall time that goes into steps that count */
+    double n_step, wall_s, accelerator_hours, accelerator_months; /* months of 730 h */
+    double it_w, energy_wh; /* mean IT power; energy with PUE */
+} rub_training;
+
+rub_training_def rub_training_default(const rub_model *model, const rub_accelerator *accel);
+
+/* Errors: RUB_INVALID (layout, sizes), RUB_UNSUPPORTED (precision). Pure; microseconds. */
+rub_status rub_training_of(const rub_training_def *def, rub_training *out, rub_error *err);
+
 #endif

@@ -13,6 +13,7 @@
     X(plan)                                                                                        \
     X(report)                                                                                      \
     X(check)                                                                                       \
+    X(train)                                                                                       \
     X(validate)                                                                                    \
     X(catalog)
 
