@@ -90,8 +90,8 @@ typedef struct rub_problem {
                                  HUGE_VAL = no limit */
     double
         *power_usd_per_mw; /* power of a live MW for one quarter, PUE included (n_node, n_region) */
-    double *grid_mw;       /* limit on MW under power (shell, fitting, live, sublet)
-                              (n_node, n_region); HUGE_VAL = no limit */
+    double *grid_mw;       /* limit on MW in use by live capacity (n_node, n_region);
+                              HUGE_VAL = no limit */
 
     /* rental market in compute units: step s of market m; m = region for inference, n_region for
      * training. Prices rise with s for renting in, fall for renting out. */
@@ -197,6 +197,8 @@ typedef struct rub_solve_def {
         iterations; /* > 0: a fixed amount of search instead of time (same plan on any machine) */
     const rub_plan *warm; /* a plan of the same problem shape to start from, or NULL */
     bool keep_root;       /* the root's steps are those of warm; the rest is planned anew */
+    bool
+        explain; /* when no plan exists: find out why (some seconds), else only that there is none */
 } rub_solve_def;
 
 rub_solve_def rub_solve_default(void);

@@ -105,6 +105,7 @@ rub_status rub_worth_vss(const rub_worth_job *job, json_t **out, rub_error *err)
     rub_plan mean_plan = {0}, root = {0}, plan = {0};
     rub_solve_result mean_result = {0}, result = {0};
     rub_solve_def def = job->solve;
+    def.explain = false;
     rub_status status = path_tree(facts->tree, &mean, err);
     if (status == RUB_OK) {
         fill_mean(facts->study, facts->tree, &mean);
@@ -166,6 +167,7 @@ rub_status rub_worth_evpi(const rub_worth_job *job, json_t **out, rub_error *err
         known && bound ? RUB_OK : rub_error_set(err, RUB_NO_MEMORY, "out of memory");
     rub_solve_def def = job->solve;
     def.time_limit_s = job->solve.time_limit_s / (double)n;
+    def.explain = false;
     for (int32_t node = 0; status == RUB_OK && node < tree->n_node; node++) {
         if (tree->quarter[node] != tree->n_quarter - 1)
             continue;
@@ -221,6 +223,7 @@ rub_status rub_worth_options(const rub_worth_job *job, json_t **out, rub_error *
     rub_status status = RUB_OK;
     rub_solve_def def = job->solve;
     def.time_limit_s = job->solve.time_limit_s / (double)RUB_LEN(options);
+    def.explain = false;
     for (size_t i = 0; status == RUB_OK && i < RUB_LEN(options); i++) {
         rub_problem without = *facts->problem; /* shares its arrays */
         rub_plan plan = {0};

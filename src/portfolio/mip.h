@@ -4,8 +4,8 @@
 
 #include "portfolio/compiled.h"
 
-/* Solves the whole as one mixed-integer program; see rub_portfolio_solve. elastic: when not NULL and
- * no plan keeps every limit, gets the reason in words (1,024 characters). */
+/* Solves the whole as one mixed-integer program; see rub_portfolio_solve. An infeasible one has no reason
+ * in words yet: infeasible.h. */
 rub_status rub_mip_solve(const rub_problem *problem, const rub_solve_def *def, rub_plan *plan,
                          rub_solve_result *result, rub_error *err);
 

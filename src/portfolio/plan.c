@@ -15,8 +15,11 @@ const char *rub_action_text(rub_action action) {
 }
 
 rub_solve_def rub_solve_default(void) {
-    return (rub_solve_def){
-        .method = RUB_METHOD_AUTO, .gap_frac = 0.01, .time_limit_s = 60.0, .seed = 1};
+    return (rub_solve_def){.method = RUB_METHOD_AUTO,
+                           .gap_frac = 0.01,
+                           .time_limit_s = 60.0,
+                           .seed = 1,
+                           .explain = true};
 }
 
 rub_status rub_plan_init(const rub_problem *p, rub_plan *plan, rub_error *err) {

@@ -193,15 +193,48 @@ static rub_status store_prices(const solver *v, rub_solve_result *result, rub_er
     return RUB_OK;
 }
 
-static void tell_budget(const solver *v, rub_solve_result *result) {
+/* Without any course of the sites: over a budget by what is committed, or stuck. */
+static void tell_start(const solver *v, rub_solve_result *result) {
     int32_t b = 0;
     double over = rub_search_excess(v->best, &b);
     result->outcome = RUB_OUTCOME_INFEASIBLE;
-    snprintf(result->reason, sizeof result->reason,
-             "Budget FY%d: what is committed already needs at least $%.3gM more than the $%.4gM "
-             "that the budget leaves "
-             "from the study's start (found by the cheapest course of every site).",
-             v->p->study->budget[b].fiscal_year, over / 1e6, v->p->budget_usd[b] / 1e6);
+    if (over <= 0)
+        snprintf(
+            result->reason, sizeof result->reason,
+            "No plan keeps every limit: a site has no course left from its stage at the start.");
+    else
+        snprintf(
+            result->reason, sizeof result->reason,
+            "Budget FY%d: what is committed already needs at least $%.3gM more than the $%.4gM "
+            "that the budget leaves "
+            "from the study's start (found by the cheapest course of every site).",
+            v->p->study->budget[b].fiscal_year, over / 1e6, v->p->budget_usd[b] / 1e6);
+}
+
+/* The market pays dearly for what must be served and is not, so the search leaves it unserved only
+ * where it finds no other way. */
+static bool serves_what_must_be(const solver *v, const rub_plan *plan, rub_solve_result *result) {
+    const rub_problem *p = v->p;
+    double worst = 1e-6;
+    for (int32_t n = 0; n < p->n_node; n++)
+        for (int32_t i = 0; i < p->n_demand; i++) {
+            size_t at = (size_t)n * (size_t)p->n_demand + (size_t)i;
+            double must = p->study->demand[i].must_serve_frac * p->demand[at];
+            double lacks = (must - plan->served[at]) / fmax(1.0, must);
+            char quarter[16];
+            if (lacks <= worst)
+                continue;
+            worst = lacks;
+            result->outcome = RUB_OUTCOME_INFEASIBLE;
+            snprintf(
+                result->reason, sizeof result->reason,
+                "No plan was found that serves what must be: of demand '%s' in %s the best one "
+                "serves %.4g of %.4g.",
+                p->study->demand[i].name,
+                rub_quarter_text(p->study->start_q + p->tree->quarter[n], quarter, sizeof quarter),
+                plan->served[at], must);
+        }
+    return result->outcome != RUB_OUTCOME_INFEASIBLE;
 }
 
 rub_status rub_pricing_solve(const rub_problem *problem, const rub_solve_def *def,
@@ -227,8 +260,10 @@ rub_status rub_pricing_solve(const rub_problem *problem, const rub_solve_def *de
             status = store_prices(&v, &r, err);
             if (status == RUB_OK)
                 status = rub_search_plan(v.best, plan, err);
+            if (status == RUB_OK && !serves_what_must_be(&v, plan, &r))
+                rub_plan_clear(plan);
         } else
-            tell_budget(&v, &r);
+            tell_start(&v, &r);
     }
     r.seconds = now_s() - v.started_s;
     clear(&v);

@@ -396,8 +396,9 @@ static void put(rub_search *s, int32_t block, const int32_t *path) {
 
 /* ---- plans ----------------------------------------------------------------------------------- */
 
-/* The path that spends least capex, whatever it is worth: what is committed already. */
-static void cheapest(rub_search *s, int32_t block) {
+/* The path that spends least capex, whatever it is worth: what is committed already; put off where a
+ * budget would be passed with those that are in. false: there is none. */
+static bool cheapest(rub_search *s, int32_t block) {
     const rub_compiled_site *site = &s->c->site[s->site_of[block]];
     for (int32_t n = 0; n < s->p->n_node; n++)
         for (int32_t i = site->first[n]; i < site->first[n + 1]; i++) {
@@ -406,8 +407,18 @@ static void cheapest(rub_search *s, int32_t block) {
             s->gain[i] =
                 open ? s->p->tree->prob[n] * (-e->capex_usd + 1e-4 * e->cash_usd) : -HUGE_VAL;
         }
-    rub_compiled_best(s->c, s->site_of[block], s->gain, s->dp, s->choice);
-    rub_compiled_follow(s->c, s->site_of[block], s->choice, s->trial);
+    memset(s->mu, 0, (size_t)s->p->n_node * sizeof(double));
+    for (int round = 0; round < BUDGET_ROUNDS; round++) {
+        charge(s, block, 1.0);
+        double value = rub_compiled_best(s->c, s->site_of[block], s->gain, s->dp, s->choice);
+        charge(s, block, -1.0);
+        if (!(value > -HUGE_VAL))
+            return false;
+        rub_compiled_follow(s->c, s->site_of[block], s->choice, s->trial);
+        if (!raise_mu(s, block, 3.0))
+            break;
+    }
+    return true;
 }
 
 static void reset(rub_search *s) {
@@ -428,8 +439,12 @@ static void reset(rub_search *s) {
 void rub_search_build(rub_search *s, const rub_prices *prices) {
     const rub_problem *p = s->p;
     reset(s);
+    weigh(s);
     for (int32_t b = 0; b < p->n_block; b++) {
-        cheapest(s, b);
+        if (!cheapest(s, b)) {
+            s->value = -HUGE_VAL;
+            return;
+        }
         put(s, b, s->trial);
     }
     judge(s);

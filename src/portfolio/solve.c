@@ -2,17 +2,19 @@
 #include "rubato/portfolio.h"
 
 #include "base/array.h"
+#include "portfolio/infeasible.h"
 #include "portfolio/mip.h"
 #include "portfolio/pricing.h"
 
 #include <math.h>
+#include <stdio.h>
 
 static double gap(double value, double bound) {
     return fmax(0.0, bound - value) / fmax(1.0, fabs(value));
 }
 
 /* The plan's worth is what the independent evaluator says; a plan that breaks a rule is a fault of
- * ours, except that loads which must be served may be out of reach. */
+ * ours. */
 static rub_status settle(const rub_problem *problem, const rub_plan *plan, rub_solve_result *r,
                          rub_error *err) {
     rub_evaluation e = {0};
@@ -41,6 +43,24 @@ static rub_method choose(const rub_problem *problem, const rub_solve_def *def, r
     return size <= MIP_MOST_ARCS ? RUB_METHOD_MIP : RUB_METHOD_PRICING;
 }
 
+/* Longest that finding out why there is no plan may take. */
+#define EXPLAIN_S 12.0
+
+/* Finds out why no plan was found. When one does exist (the search missed it), the MIP gives it. */
+static rub_status explain(const rub_problem *problem, const rub_solve_def *def, rub_plan *plan,
+                          rub_solve_result *r, rub_error *err) {
+    bool possible = false;
+    RUB_TRY(rub_infeasible_explain(problem, fmin(EXPLAIN_S, fmax(3.0, def->time_limit_s)),
+                                   r->reason, sizeof r->reason, &possible, err));
+    if (!possible || r->method == RUB_METHOD_MIP)
+        return RUB_OK;
+    rub_solve_result other = {0};
+    RUB_TRY(rub_mip_solve(problem, def, plan, &other, err));
+    rub_solve_result_clear(r);
+    *r = other;
+    return RUB_OK;
+}
+
 rub_status rub_portfolio_solve(const rub_problem *problem, const rub_solve_def *def,
                                const rub_progress *progress, rub_plan *plan,
                                rub_solve_result *result, rub_error *err) {
@@ -52,6 +72,10 @@ rub_status rub_portfolio_solve(const rub_problem *problem, const rub_solve_def *
         status = method == RUB_METHOD_MIP
                      ? rub_mip_solve(problem, def, &made, &r, err)
                      : rub_pricing_solve(problem, def, progress, &made, &r, err);
+    if (status == RUB_OK && r.outcome == RUB_OUTCOME_INFEASIBLE && def->explain && !def->keep_root)
+        status = explain(problem, def, &made, &r, err);
+    if (status == RUB_OK && r.outcome == RUB_OUTCOME_INFEASIBLE && !r.reason[0])
+        snprintf(r.reason, sizeof r.reason, "No plan keeps every limit.");
     if (status == RUB_OK && r.outcome != RUB_OUTCOME_INFEASIBLE)
         status = settle(problem, &made, &r, err);
     if (status != RUB_OK) {

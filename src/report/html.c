@@ -271,7 +271,7 @@ rub_status rub_report_html(const json_t *document, char **out, rub_error *err) {
     rub_part_escape(&text, rub_part_string(study, "notes"));
     rub_text_add(&text, "</p>");
     if (rub_part(document, "infeasible")) {
-        rub_text_add(&text, "<h2>No plan keeps every limit</h2>");
+        rub_text_add(&text, "<h2>No plan</h2>");
         tag(&text, "p", rub_part_string(document, "infeasible"));
     } else {
         lines(&text, rub_part(document, "headline"));

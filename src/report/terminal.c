@@ -216,7 +216,7 @@ rub_status rub_report_terminal(const json_t *document, bool colour, char **out, 
     screen s = {.colour = colour};
     headline(&s, document);
     if (rub_part(document, "infeasible")) {
-        heading(&s, "No plan keeps every limit");
+        heading(&s, "No plan");
         wrapped(&s, "  ", rub_part_string(document, "infeasible"), 2);
         return rub_part_finish(&s.text, out, err);
     }

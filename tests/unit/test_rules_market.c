@@ -252,6 +252,7 @@ static void what_must_be_served_is(void **state) {
     f.demand[0].must_serve_frac = 0.5;
     expect_best(&f, 0.1 - 0.5, "serve");
     set_load(&f, 0, 4.1, 0.1, 0); /* 2.05 of 2 MW */
+    expect_infeasible(&f);
     f.problem.rent_in_depth[0] =
         1.0; /* the rest is rented in, at 3: 2.05 * 0.1 - 2 * 0.5 - 0.05 * 3 */
     f.problem.rent_in_usd[0] = 3 * M;
