@@ -151,18 +151,30 @@ uint64_t rub_hash_bytes(const void *bytes, size_t n) {
     return h;
 }
 
+/* Written in place: pipes, terminals, and whatever /dev/stdout and its like lead to. */
+static bool is_direct(const char *path) {
+    struct stat st;
+    return !strncmp(path, "/dev/", 5) || !strncmp(path, "/proc/", 6) ||
+           (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode));
+}
+
 rub_status rub_file_writer_open(rub_file_writer *writer, const char *path, rub_error *err) {
     struct stat st;
-    size_t size = strlen(path) + 32;
-    bool direct = stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
-    rub_file_writer w = {.path = strdup(path), .tmp = direct ? NULL : malloc(size)};
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+        return rub_error_at(err, RUB_IO, path, 0, 0, "is a directory, expected a file");
+    bool direct = is_direct(path);
+    char *target =
+        direct ? NULL : realpath(path, NULL); /* a link stays, what it names is written */
+    rub_file_writer w = {.path = target ? target : strdup(path)};
+    size_t size = w.path ? strlen(w.path) + 32 : 0;
+    w.tmp = direct || !w.path ? NULL : malloc(size);
     if (!w.path || (!direct && !w.tmp)) {
         free(w.path);
         free(w.tmp);
         return rub_error_at(err, RUB_NO_MEMORY, path, 0, 0, "out of memory");
     }
     if (w.tmp)
-        snprintf(w.tmp, size, "%s.tmp.%ld", path, (long)getpid());
+        snprintf(w.tmp, size, "%s.tmp.%ld", w.path, (long)getpid());
     w.stream = fopen(w.tmp ? w.tmp : w.path, "we");
     if (!w.stream) {
         rub_status status = fail_io(err, path, "create");
@@ -202,4 +214,38 @@ rub_status rub_file_write(const char *path, const void *bytes, size_t n, rub_err
         return status;
     rub_file_writer_put(&writer, bytes, n);
     return rub_file_writer_close(&writer, err);
+}
+
+rub_status rub_file_can_write(const char *path, rub_error *err) {
+    struct stat st;
+    if (is_direct(path))
+        return RUB_OK;
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+        return rub_error_at(err, RUB_IO, path, 0, 0, "is a directory, expected a file");
+    const char *slash = strrchr(path, '/');
+    char *folder = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
+    if (!folder)
+        return rub_error_at(err, RUB_NO_MEMORY, path, 0, 0, "out of memory");
+    rub_status status = access(folder, W_OK | X_OK) == 0 ? RUB_OK : fail_io(err, path, "create");
+    free(folder);
+    return status;
+}
+
+rub_status rub_folder_make(const char *path, rub_error *err) {
+    struct stat st;
+    char *part = strdup(path);
+    if (!part)
+        return rub_error_at(err, RUB_NO_MEMORY, path, 0, 0, "out of memory");
+    for (char *p = part + (*part == '/'); *p; p++)
+        if (*p == '/') {
+            *p = '\0';
+            mkdir(part, 0777);
+            *p = '/';
+        }
+    free(part);
+    if (mkdir(path, 0777) != 0 && errno != EEXIST)
+        return fail_io(err, path, "create folder");
+    if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
+        return rub_error_at(err, RUB_IO, path, 0, 0, "is a file, expected a folder");
+    return access(path, W_OK | X_OK) == 0 ? RUB_OK : fail_io(err, path, "write into folder");
 }

@@ -26,7 +26,7 @@ uint64_t rub_hash_bytes(const void *bytes, size_t n);
 rub_status rub_file_write(const char *path, const void *bytes, size_t n, rub_error *err);
 
 /* The same for a file that is made piece by piece. A failure is kept and told by close, which then
- * removes the piece. A path that is no regular file (/dev/null, a pipe) is written directly. */
+ * removes the piece. A path that is no regular file (/dev/stdout, a pipe) is written directly. */
 typedef struct rub_file_writer {
     void *stream;
     char *path, *tmp; /* tmp NULL: written directly */
@@ -36,5 +36,12 @@ typedef struct rub_file_writer {
 rub_status rub_file_writer_open(rub_file_writer *writer, const char *path, rub_error *err);
 void rub_file_writer_put(rub_file_writer *writer, const void *bytes, size_t n);
 rub_status rub_file_writer_close(rub_file_writer *writer, rub_error *err);
+
+/* Whether path could be written, for asking before long work; nothing is written. */
+rub_status rub_file_can_write(const char *path, rub_error *err);
+
+/* Makes a folder and those above it; fine when it is there. Errors: RUB_IO also when it is there but
+ * cannot be written into. */
+rub_status rub_folder_make(const char *path, rub_error *err);
 
 #endif

@@ -125,9 +125,12 @@ static int print_json(const rub_study *study, const rub_study_findings *f) {
 /* ---- text ----------------------------------------------------------------------------------- */
 
 static void print_findings(const char *kind, const rub_error *list, size_t n) {
-    char text[900];
-    for (size_t i = 0; i < n && i < RUB_STUDY_MAX_FINDINGS; i++)
-        fprintf(stderr, "rubato: %s%s\n", kind, rub_error_format(&list[i], text, sizeof text));
+    char text[900], line[940];
+    for (size_t i = 0; i < n && i < RUB_STUDY_MAX_FINDINGS; i++) {
+        snprintf(line, sizeof line, "rubato: %s%s", kind,
+                 rub_error_format(&list[i], text, sizeof text));
+        rub_command_complain(line);
+    }
     if (n > RUB_STUDY_MAX_FINDINGS)
         fprintf(stderr, "rubato: %sand %zu more\n", kind, n - RUB_STUDY_MAX_FINDINGS);
 }

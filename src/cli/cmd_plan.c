@@ -8,7 +8,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 typedef struct plan_settings {
@@ -85,7 +84,6 @@ static rub_status write_files(const plan_settings *s, json_t *document, char *js
     char *json = json_dumps(document, JSON_INDENT(1) | JSON_REAL_PRECISION(12)), *html = NULL;
     rub_status status =
         json ? RUB_OK : rub_error_set(err, RUB_NO_MEMORY, "out of memory while writing JSON");
-    mkdir(s->out, 0777);
     snprintf(json_path, size, "%s/%s-plan.json", s->out, name ? name : "study");
     snprintf(html_path, size, "%s/%s-brief.html", s->out, name ? name : "study");
     if (status == RUB_OK)
@@ -125,9 +123,12 @@ static int run(const rub_command *self, const void *settings, int n_args, char *
     rub_error err = {0};
     json_t *document = NULL;
     rub_outcome outcome = RUB_OUTCOME_GAP;
-    rub_status status = run_one(args[0], s, NULL, 0, true, &progress, &document, &outcome, &err);
+    rub_status status = s->no_files ? RUB_OK : rub_folder_make(s->out, &err);
+    if (status == RUB_OK)
+        status = run_one(args[0], s, NULL, 0, true, &progress, &document, &outcome, &err);
     if (status == RUB_OK && outcome != RUB_OUTCOME_INFEASIBLE)
         status = compare(args[0], s, &progress, document, &err);
+    rub_command_progress_end();
     if (status == RUB_OK)
         status = print(s, document, &err);
     json_decref(document);

@@ -6,7 +6,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 typedef struct report_settings {
@@ -24,8 +23,7 @@ static rub_status write_html(const json_t *plan, const char *path, rub_error *er
 }
 
 static rub_status write_tables(const json_t *plan, const char *folder, rub_error *err) {
-    rub_status status = RUB_OK;
-    mkdir(folder, 0777);
+    rub_status status = rub_folder_make(folder, err);
     for (int i = 0; status == RUB_OK && rub_report_tables[i]; i++) {
         char path[1024], *csv = NULL;
         snprintf(path, sizeof path, "%s/%s.csv", folder, rub_report_tables[i]);

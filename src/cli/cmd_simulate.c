@@ -73,6 +73,8 @@ static rub_status simulate(const simulate_settings *s, simulation *sim, rub_erro
         status = check_load(s, err);
     if (status == RUB_OK)
         status = rub_simulation_define(s, sim, err);
+    if (status == RUB_OK && s->requests)
+        status = rub_file_can_write(s->requests, err);
     if (status == RUB_OK)
         status = read_requests(s, sim, err);
     if (status == RUB_OK)
@@ -80,6 +82,7 @@ static rub_status simulate(const simulate_settings *s, simulation *sim, rub_erro
     if (status == RUB_OK)
         status = rub_serve_run(&sim->trace, &sim->perf, &sim->def, &progress, &sim->times,
                                &sim->totals, err);
+    rub_command_progress_end();
     if (status != RUB_OK)
         return status;
     bool closed = s->max_concurrency > 0; /* rates over the whole run, as benchmarks state them */

@@ -186,6 +186,7 @@ static int run(const rub_command *self, const void *settings, int n_args, char *
     rub_error err = {0};
     rub_status status =
         w ? search(s, w, &err) : rub_error_set(&err, RUB_NO_MEMORY, "out of memory");
+    rub_command_progress_end();
     int rc = status != RUB_OK ? rub_command_fail(&err)
              : s->json        ? print_json(s, w)
                               : print_text(s, w);

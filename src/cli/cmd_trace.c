@@ -191,7 +191,7 @@ const rub_command rub_cmd_trace_info = {
 /* ---- trace make ----------------------------------------------------------------------------- */
 
 typedef struct make_settings {
-    const char *preset, *arrivals, *input, *output, *from, *out;
+    const char *preset, *arrivals, *input, *output, *from, *columns, *out;
     double rate, duration, turns, think_s, batch;
     int64_t requests, seed, tenants, system_prompt, max_context, hash_block;
     bool json;
@@ -206,21 +206,57 @@ static void make_defaults(void *settings) {
                                                  .seed = 1};
 }
 
-/* "lognormal:MU,SIGMA[,MAX]" or "fixed:N" */
+/* "WEIGHT,MU,SIGMA" parts with '/' between them, up to four, then "/MAX" if wanted. Weights are
+ * shares of any sum. */
+static bool parse_mixture(const char *text, rub_lengths *out) {
+    rub_lengths l = {.max_tok = 131072};
+    double sum = 0.0, most;
+    while (l.n < 4) {
+        int n = 0, k = l.n;
+        if (sscanf(text, "%lf,%lf,%lf%n", &l.weight[k], &l.mu[k], &l.sigma[k], &n) != 3 ||
+            !(l.weight[k] > 0 && l.weight[k] < 1e6) || !(fabs(l.mu[k]) < 20) ||
+            !(l.sigma[k] >= 0 && l.sigma[k] < 10))
+            break;
+        sum += l.weight[l.n++];
+        text += n;
+        if (*text != '/')
+            break;
+        text++;
+    }
+    int n = 0;
+    if (l.n > 0 && sscanf(text, "%lf%n", &most, &n) == 1) {
+        if (!(most >= 1 && most <= RUB_TRACE_MAX_TOK))
+            return false;
+        l.max_tok = (int32_t)most;
+        text += n;
+    }
+    if (l.n == 0 || *text || text[-1] == '/')
+        return false;
+    for (int k = 0; k < l.n; k++)
+        l.weight[k] /= sum;
+    *out = l;
+    return true;
+}
+
+/* "lognormal:MU,SIGMA[,MAX]", "mixture:WEIGHT,MU,SIGMA/...[/MAX]" or "fixed:N" */
 static rub_status parse_lengths(const char *option, const char *text, rub_lengths *out,
                                 rub_error *err) {
-    double mu, sigma = 0.0, most = 131072;
+    double mu = 0.0, sigma = 0.0, most = 131072;
     int n = 0;
-    if (sscanf(text, "lognormal:%lf,%lf%n,%lf%n", &mu, &sigma, &n, &most, &n) < 2 || text[n] ||
-        sigma < 0)
-        if (n = 0, sscanf(text, "fixed:%lf%n", &mu, &n) != 1 || text[n] || mu < 1 ||
-                       mu > RUB_TRACE_MAX_TOK || (mu = log(mu), sigma = 0.0, false))
-            return rub_error_set(
-                err, RUB_INVALID,
-                "--%s: found '%.60s', expected lognormal:MU,SIGMA[,MAX] or fixed:N", option, text);
-    if (!(fabs(mu) < 20) || !(sigma < 10) || !(most >= 1 && most <= RUB_TRACE_MAX_TOK))
+    if (!strncmp(text, "mixture:", 8) && parse_mixture(text + 8, out))
+        return RUB_OK;
+    bool ok = sscanf(text, "lognormal:%lf,%lf%n,%lf%n", &mu, &sigma, &n, &most, &n) >= 2;
+    if (!ok && sscanf(text, "fixed:%lf%n", &mu, &n) == 1 && mu >= 1 && mu <= RUB_TRACE_MAX_TOK) {
+        ok = true;
+        most = mu;
+        mu = log(mu);
+    }
+    if (!ok || text[n] || !(fabs(mu) < 20) || !(sigma >= 0 && sigma < 10) ||
+        !(most >= 1 && most <= RUB_TRACE_MAX_TOK))
         return rub_error_set(err, RUB_INVALID,
-                             "--%s: found '%.60s', expected |MU| < 20, SIGMA < 10, MAX up to %d",
+                             "--%s: found '%.60s', expected lognormal:MU,SIGMA[,MAX] (|MU| < 20, "
+                             "SIGMA < 10), mixture:WEIGHT,MU,SIGMA/...[/MAX] of up to 4 parts, or "
+                             "fixed:N; at most %d tokens",
                              option, text, RUB_TRACE_MAX_TOK);
     *out = (rub_lengths){
         .n = 1, .weight = {1.0}, .mu = {mu}, .sigma = {sigma}, .max_tok = (int32_t)most};
@@ -279,6 +315,7 @@ static rub_status define(const make_settings *s, rub_trace *empirical, rub_trace
         RUB_TRY(parse_lengths("output", s->output, &def->output, err));
     if (s->from) {
         rub_trace_read_def read = rub_trace_read_default();
+        read.columns = s->columns;
         RUB_TRY(rub_trace_read(s->from, &read, empirical, NULL, err));
         def->empirical = empirical;
     }
@@ -322,8 +359,8 @@ static rub_status write_csv(const rub_trace *trace, const char *path, rub_error 
             rub_error_set(err, RUB_NO_MEMORY, "out of memory while writing %zu rows", trace->n_req);
     else if (path)
         status = rub_file_write(path, text.data, text.n, err);
-    else if (fwrite(text.data, 1, text.n, stdout) != text.n)
-        status = rub_error_set(err, RUB_IO, "cannot write to standard output");
+    else
+        fwrite(text.data, 1, text.n, stdout); /* main tells when it fails */
     rub_text_clear(&text);
     return status;
 }
@@ -368,6 +405,8 @@ static int make_run(const rub_command *self, const void *settings, int n_args, c
     if (status == RUB_OK && s->json && !s->out)
         status = rub_error_set(&err, RUB_INVALID,
                                "--json describes what was made: give --out FILE for the trace");
+    if (status == RUB_OK && s->out)
+        status = rub_file_can_write(s->out, &err);
     if (status == RUB_OK)
         status = make(s, &def, &trace, &err);
     if (status == RUB_OK)
@@ -399,11 +438,15 @@ static const rub_option make_options[] = {
      "hyper:WEIGHT@MEAN,... (mixture of up to 5 exponentials, means relative to 1)",
      0, 0, NULL},
     {"input", RUB_OPTION_STRING, offsetof(make_settings, input), "KIND",
-     "lognormal:MU,SIGMA[,MAX] or fixed:N [tokens]", 0, 0, NULL},
+     "prompts [tokens]: lognormal:MU,SIGMA[,MAX] (of the natural logarithm), "
+     "mixture:WEIGHT,MU,SIGMA/...[/MAX], or fixed:N",
+     0, 0, NULL},
     {"output", RUB_OPTION_STRING, offsetof(make_settings, output), "KIND", "the same for answers",
      0, 0, NULL},
     {"from", RUB_OPTION_STRING, offsetof(make_settings, from), "FILE",
      "draw lengths from the rows of this trace", 0, 0, NULL},
+    {"columns", RUB_OPTION_STRING, offsetof(make_settings, columns), "MAP",
+     "its columns, as in 'rubato trace info'", 0, 0, NULL},
     {"turns", RUB_OPTION_DOUBLE, offsetof(make_settings, turns), "MEAN",
      "sessions of so many turns on average (geometric); each prompt repeats the session so far (1)",
      1, 1e6, NULL},

@@ -13,7 +13,10 @@
 #include <unistd.h>
 
 static int complain(const rub_command *command, const char *text) {
-    fprintf(stderr, "rubato %s: %s (see rubato %s --help)\n", command->name, text, command->name);
+    char line[700];
+    snprintf(line, sizeof line, "rubato %s: %.500s (see rubato %s --help)", command->name, text,
+             command->name);
+    rub_command_complain(line);
     return 2;
 }
 
@@ -145,6 +148,10 @@ static int check_count(const rub_command *command, int n) {
     return 0;
 }
 
+static bool is_page(const char *arg) {
+    return !strcmp(arg, "--help") || !strcmp(arg, "-h") || !strcmp(arg, "--man");
+}
+
 int rub_command_run(const rub_command *command, int argc, char **argv) {
     void *settings = rub_calloc(1, command->settings_size);
     char **args = rub_calloc((size_t)argc + 1, sizeof *args);
@@ -155,8 +162,11 @@ int rub_command_run(const rub_command *command, int argc, char **argv) {
     for (int i = 0; i < argc && rc == 0; i++) {
         if (!options_end && !strcmp(argv[i], "--"))
             options_end = true;
-        else if (!options_end && (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))) {
-            rub_help_command(stdout, command);
+        else if (!options_end && is_page(argv[i])) {
+            if (!strcmp(argv[i], "--man"))
+                rub_help_man(stdout, command);
+            else
+                rub_help_command(stdout, command);
             free(args);
             free_lists(command, settings);
             free(settings);
@@ -179,9 +189,37 @@ int rub_command_run(const rub_command *command, int argc, char **argv) {
     return rc;
 }
 
+/* Length of the UTF-8 character at c, or 0: a control character or no UTF-8. */
+static size_t character(const unsigned char *c) {
+    size_t n = *c < 0x80 ? 1 : *c >= 0xc2 && *c < 0xe0 ? 2 : (*c & 0xf0) == 0xe0 ? 3 : 4;
+    if (*c < 0x20 || *c == 0x7f || (*c >= 0x80 && *c < 0xc2) || *c > 0xf4)
+        return 0;
+    for (size_t i = 1; i < n; i++)
+        if ((c[i] & 0xc0) != 0x80)
+            return 0;
+    return n;
+}
+
+void rub_command_complain(const char *line) {
+    const unsigned char *c = (const unsigned char *)line;
+    rub_command_progress_end();
+    while (*c) {
+        size_t n = character(c);
+        if (n == 0)
+            fputc('?', stderr);
+        else
+            fwrite(c, 1, n, stderr);
+        c += n ? n : 1;
+    }
+    fputc('\n', stderr);
+}
+
 int rub_command_fail(const rub_error *err) {
-    char text[900];
-    fprintf(stderr, "rubato: %s\n", rub_error_format(err, text, sizeof text));
+    char text[900], line[920];
+    bool stopped = err->code == RUB_INTERRUPTED;
+    snprintf(line, sizeof line, "rubato: %s",
+             stopped ? "interrupted" : rub_error_format(err, text, sizeof text));
+    rub_command_complain(line);
     return err->code == RUB_INTERRUPTED || err->code == RUB_SOLVER ? 1 : 2;
 }
 
@@ -219,6 +257,14 @@ typedef struct meter {
     char what[64];
 } meter;
 
+static meter progress_meter;
+
+void rub_command_progress_end(void) {
+    if (progress_meter.tty && progress_meter.shown_s > 0)
+        fprintf(stderr, "\r\033[K");
+    progress_meter.shown_s = 0.0;
+}
+
 static bool report(void *ctx, const char *what, double done, double total, const char *extra) {
     meter *m = ctx;
     double now = now_s();
@@ -245,9 +291,8 @@ static bool report(void *ctx, const char *what, double done, double total, const
 }
 
 rub_progress rub_command_progress(void) {
-    static meter one;
-    one = (meter){.tty = isatty(STDERR_FILENO) != 0};
+    progress_meter = (meter){.tty = isatty(STDERR_FILENO) != 0};
     struct sigaction action = {.sa_handler = on_interrupt};
     sigaction(SIGINT, &action, NULL);
-    return (rub_progress){.report = report, .ctx = &one};
+    return (rub_progress){.report = report, .ctx = &progress_meter};
 }

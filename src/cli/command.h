@@ -59,6 +59,9 @@ int rub_command_print_json(json_t *document);
  * interruption or a solver failure). */
 int rub_command_fail(const rub_error *err);
 
+/* Prints one line to stderr, whatever bytes it quotes: what is no printable UTF-8 becomes '?'. */
+void rub_command_complain(const char *line);
+
 /* true with --json; every command has it as field `bool json`. */
 #define RUB_OPTION_JSON(type)                                                                      \
     {                                                                                              \
@@ -69,5 +72,8 @@ int rub_command_fail(const rub_error *err);
 /* Progress on a terminal (stderr): rate, share done, time left; silent in a pipe. SIGINT makes the
  * report function return false once, so that the call keeps its best result so far. */
 rub_progress rub_command_progress(void);
+
+/* Takes the progress line off the terminal, if one stands there. */
+void rub_command_progress_end(void);
 
 #endif

@@ -6,7 +6,8 @@
 
 void rub_help_command(FILE *out, const rub_command *command);
 void rub_help_all(FILE *out, const rub_command *const *commands);
-void rub_help_man(FILE *out, const rub_command *command);      /* roff, section 1 */
-void rub_help_markdown(FILE *out, const rub_command *command); /* docs/commands/NAME.md */
+void rub_help_man(FILE *out, const rub_command *command);             /* roff: rubato-NAME(1) */
+void rub_help_man_all(FILE *out, const rub_command *const *commands); /* rubato(1) */
+void rub_help_markdown(FILE *out, const rub_command *command);        /* the same as Markdown */
 
 #endif

@@ -51,21 +51,26 @@ static int unknown(int argc, char **argv) {
              argc > 1 ? argv[1] : "");
     const char *near = rub_text_nearest(argv[0], names, n);
     near = near ? near : rub_text_nearest(given, names, n);
-    fprintf(stderr, "rubato: unknown command '%.60s'%s%s%s (see rubato --help)\n", argv[0],
-            near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+    char text[256];
+    snprintf(text, sizeof text, "rubato: unknown command '%.60s'%s%s%s (see rubato --help)",
+             argv[0], near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+    rub_command_complain(text);
     return 2;
 }
 
-/* --man and --markdown print a command's page; the build and docs/commands are made with them. */
+/* --man and --markdown print a command's page. */
 static int page(int argc, char **argv, void (*write)(FILE *, const rub_command *)) {
     int n_words;
-    const rub_command *command = argc > 0 ? find(argc, argv, &n_words) : NULL;
-    for (int i = 0; !argc && commands[i]; i++)
-        printf("%s\n", commands[i]->name);
-    if (argc && !command)
+    const rub_command *command = find(argc, argv, &n_words);
+    if (!command)
         return unknown(argc, argv);
-    if (command)
-        write(stdout, command);
+    write(stdout, command);
+    return 0;
+}
+
+static int list_names(void) {
+    for (int i = 0; commands[i]; i++)
+        printf("%s\n", commands[i]->name);
     return 0;
 }
 
@@ -77,9 +82,12 @@ static int dispatch(int argc, char **argv) {
     }
     if (!strcmp(argv[0], "--version"))
         return printf("rubato %s\n", rub_version()) < 0 ? 2 : 0;
+    if (!strcmp(argv[0], "--commands")) /* names, one a line: for tools that go over all of them */
+        return list_names();
     if (!strcmp(argv[0], "--man"))
-        return page(argc - 1, argv + 1, rub_help_man);
-    if (!strcmp(argv[0], "--markdown"))
+        return argc > 1 ? page(argc - 1, argv + 1, rub_help_man)
+                        : (rub_help_man_all(stdout, commands), 0);
+    if (argc > 1 && !strcmp(argv[0], "--markdown"))
         return page(argc - 1, argv + 1, rub_help_markdown);
     if (!strcmp(argv[0], "help"))
         return argc > 1 ? page(argc - 1, argv + 1, rub_help_command)

@@ -130,7 +130,7 @@ static rub_status feed_watched(watch *w, const rub_progress *progress) {
     const rub_trace *t = f->run->trace;
     for (size_t i = 0; i < t->n_req; i++) {
         size_t r = 0;
-        if ((i & 0xffff) == 0xffff &&
+        if ((i & RUB_LOOK_EVERY) == RUB_LOOK_EVERY &&
             !rub_progress_report(progress, "simulating", (double)i, (double)t->n_req, NULL))
             return RUB_INTERRUPTED;
         if (f->run->times->restarts[i] < 0)
@@ -142,9 +142,12 @@ static rub_status feed_watched(watch *w, const rub_progress *progress) {
     return RUB_OK;
 }
 
-static rub_status feed_naively(const rub_fleet *f) {
+static rub_status feed_naively(const rub_fleet *f, const rub_progress *progress) {
     const rub_trace *t = f->run->trace;
     for (size_t i = 0; i < t->n_req; i++) {
+        if ((i & RUB_LOOK_EVERY) == RUB_LOOK_EVERY &&
+            !rub_progress_report(progress, "simulating", (double)i, (double)t->n_req, NULL))
+            return RUB_INTERRUPTED;
         if (f->run->times->restarts[i] < 0)
             continue;
         for (size_t r = 0; r < f->n; r++)
@@ -155,6 +158,12 @@ static rub_status feed_naively(const rub_fleet *f) {
     return RUB_OK;
 }
 
+/* Queues that are left at the end: the replicas that are done with count as nothing more to do. */
+static bool goes_on(void *ctx, int64_t left) {
+    (void)left;
+    return rub_progress_report(ctx, "working queues off", 0.0, 1.0, NULL);
+}
+
 rub_status rub_fleet_feed(const rub_fleet *f, const rub_progress *progress) {
     rub_status status;
     if (f->kind->due) {
@@ -163,8 +172,10 @@ rub_status rub_fleet_feed(const rub_fleet *f, const rub_progress *progress) {
         status = feed_watched(&w, progress);
         watch_clear(&w);
     } else
-        status = feed_naively(f);
-    for (size_t r = 0; status == RUB_OK && r < f->n; r++)
-        status = f->kind->advance(f->replica[r], HUGE_VAL);
+        status = feed_naively(f, progress);
+    const rub_trace *t = f->run->trace;
+    for (size_t r = 0; status == RUB_OK && t->n_req > 0 && r < f->n; r++)
+        status = rub_replica_drain(f->kind, f->replica[r], t->arrival_s[t->n_req - 1], goes_on,
+                                   (void *)(uintptr_t)progress);
     return status;
 }

@@ -65,6 +65,15 @@ typedef struct rub_fleet {
 /* The replica for request i at at_s, a time that all have been advanced to. */
 size_t rub_fleet_route(const rub_fleet *fleet, size_t i, double at_s);
 
+/* Requests between two looks at progress: less than 0.1 s of any engine. */
+#define RUB_LOOK_EVERY 0xfff
+
+/* After the last arrival, at from_s: works the replica's queue off in steps, so that it can be watched
+ * and stopped like the rest. goes_on is asked with the requests that are left. Errors:
+ * RUB_INTERRUPTED. */
+rub_status rub_replica_drain(const rub_replica_kind *kind, rub_replica *replica, double from_s,
+                             bool (*goes_on)(void *ctx, int64_t left), void *ctx);
+
 /* Runs a closed loop (closed.c). Errors: RUB_INTERRUPTED, RUB_NO_MEMORY. */
 rub_status rub_closed_run(const rub_fleet *fleet, const rub_progress *progress);
 

@@ -69,6 +69,22 @@ static const rub_replica_kind *kind_of(const rub_run *run) {
     return plain ? &rub_replica_fast : &rub_replica_wide;
 }
 
+rub_status rub_replica_drain(const rub_replica_kind *kind, rub_replica *replica, double from_s,
+                             bool (*goes_on)(void *ctx, int64_t left), void *ctx) {
+    double until_s = from_s, end_s;
+    rub_replica_view v;
+    for (kind->view(replica, &v); v.n_outstanding > 0; kind->view(replica, &v)) {
+        RUB_TRY(kind->next_end(replica, &end_s));
+        if (isinf(end_s))
+            return RUB_INTERNAL; /* waits and can never run: possible() lets no such one in */
+        until_s = fmax(until_s + 64.0, end_s); /* a minute, at least an iteration */
+        RUB_TRY(kind->advance(replica, until_s));
+        if (!goes_on(ctx, v.n_outstanding))
+            return RUB_INTERRUPTED;
+    }
+    return RUB_OK;
+}
+
 /* ---- static routers ------------------------------------------------------------------------- */
 
 typedef struct lane {
@@ -78,35 +94,56 @@ typedef struct lane {
     const size_t *from;   /* replica r's are order[from[r]] to order[from[r + 1]] (n_replica + 1) */
     atomic_int next;
     atomic_int status;
-    rub_serve_totals *totals;     /* one a replica */
-    const rub_progress *progress; /* reported by one thread only */
+    atomic_bool stop;
+    rub_serve_totals *totals; /* one a replica */
 } lane;
 
-/* Request i is the `at`-th of `n` that the replica gets. */
-static rub_status serve(lane *l, rub_replica *replica, size_t i, size_t at, size_t n,
-                        const rub_progress *progress) {
-    const rub_replica_kind *kind = kind_of(l->run);
-    if ((at & 0xffff) == 0xffff &&
-        !rub_progress_report(progress, "simulating", (double)at, (double)n, NULL))
-        return RUB_INTERRUPTED;
-    RUB_TRY(kind->advance(replica, l->run->trace->arrival_s[i]));
+/* A replica being run in a lane, and how far it is; progress is reported by one thread only. */
+typedef struct lane_place {
+    lane *lane;
+    const rub_progress *progress;
+    size_t replica, n; /* n requests that it gets */
+} lane_place;
+
+/* Replicas follow each other in the thread that reports, so what it has done is the share of them
+ * and of the present one's requests that have ended. */
+static bool lane_goes_on(void *ctx, int64_t left) {
+    const lane_place *p = ctx;
+    double all = (double)p->lane->run->trace->n_req, n = p->n > 0 ? (double)p->n : 1.0;
+    double share = ((double)p->replica + 1.0 - (double)left / n) / p->lane->run->def->n_replica;
+    if (p->progress && !rub_progress_report(p->progress, "simulating", share * all, all, NULL))
+        atomic_store(&p->lane->stop, true);
+    return !atomic_load(&p->lane->stop);
+}
+
+/* Request i is the `at`-th that the replica gets. */
+static rub_status serve(lane_place *p, rub_replica *replica, size_t i, size_t at) {
+    const rub_replica_kind *kind = kind_of(p->lane->run);
+    if ((at & RUB_LOOK_EVERY) == RUB_LOOK_EVERY) {
+        rub_replica_view v;
+        kind->view(replica, &v);
+        if (!lane_goes_on(p, (int64_t)(p->n - at) + v.n_outstanding))
+            return RUB_INTERRUPTED;
+    }
+    RUB_TRY(kind->advance(replica, p->lane->run->trace->arrival_s[i]));
     return kind->arrive(replica, (int32_t)i);
 }
 
 static rub_status run_one(lane *l, size_t r, const rub_progress *progress) {
     const rub_replica_kind *kind = kind_of(l->run);
+    const rub_trace *t = l->run->trace;
     rub_replica *replica = kind->create(rub_kinds_run(l->kinds, r));
     rub_status status = replica ? RUB_OK : RUB_NO_MEMORY;
+    lane_place p = {l, progress, r, l->order ? l->from[r + 1] - l->from[r] : t->n_req};
     if (l->order)
-        for (size_t at = l->from[r]; at < l->from[r + 1] && status == RUB_OK; at++)
-            status = serve(l, replica, (size_t)l->order[at], at - l->from[r],
-                           l->from[r + 1] - l->from[r], progress);
+        for (size_t at = 0; at < p.n && status == RUB_OK; at++)
+            status = serve(&p, replica, (size_t)l->order[l->from[r] + at], at);
     else
-        for (size_t i = 0, n = l->run->trace->n_req; i < n && status == RUB_OK; i++)
+        for (size_t i = 0; i < t->n_req && status == RUB_OK; i++)
             if (l->run->times->restarts[i] >= 0)
-                status = serve(l, replica, i, i, n, progress);
-    if (status == RUB_OK)
-        status = kind->advance(replica, HUGE_VAL);
+                status = serve(&p, replica, i, i);
+    if (status == RUB_OK && t->n_req > 0)
+        status = rub_replica_drain(kind, replica, t->arrival_s[t->n_req - 1], lane_goes_on, &p);
     if (status == RUB_OK)
         kind->totals(replica, &l->totals[r]);
     if (replica)
@@ -114,16 +151,15 @@ static rub_status run_one(lane *l, size_t r, const rub_progress *progress) {
     return status;
 }
 
-/* Replicas one after the other; the calling thread reports how many are done. */
+/* Replicas one after the other; the calling thread reports. */
 static void work(lane *l, const rub_progress *progress) {
     for (;;) {
         int r = atomic_fetch_add(&l->next, 1), n = l->run->def->n_replica;
         if (r >= n || atomic_load(&l->status) != RUB_OK)
             return;
-        rub_status status = run_one(l, (size_t)r, NULL);
-        if (status == RUB_OK &&
-            !rub_progress_report(progress, "simulating replicas", r + 1.0, n, NULL))
-            status = RUB_INTERRUPTED;
+        lane_place start = {l, progress, (size_t)r, 1};
+        rub_status status =
+            lane_goes_on(&start, 1) ? run_one(l, (size_t)r, progress) : RUB_INTERRUPTED;
         if (status != RUB_OK)
             atomic_store(&l->status, (int)status);
     }
