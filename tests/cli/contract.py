@@ -29,6 +29,7 @@ JSON_RUNS = {
     "check": [STUDY],
     "catalog": ["llama-3.1-8b"],
     "report": ["plan.json"],
+    "validate": ["measured.csv", "--requests-per-client", "2"],
 }
 # Where each command takes a file that it reads.
 READS = {
@@ -41,12 +42,14 @@ READS = {
     "check": ["FILE"],
     "catalog": ["./FILE"],
     "report": ["FILE"],
+    "validate": ["FILE"],
 }
 # Where each command writes one.
 WRITES = {
     "trace make": ["--requests", "10", "--out", "FILE"],
     "simulate": ["--trace", "trace.csv", *LINEAR, "--requests", "FILE"],
     "report": ["plan.json", "--html", "FILE"],
+    "validate": ["measured.csv", "--requests-per-client", "2", "--rows", "FILE"],
 }
 n_test = n_failed = 0
 
@@ -241,6 +244,11 @@ def main():
         with open("series.csv", "w") as file:
             file.write("date,value\n")
             file.writelines(f"{2020 + i // 12}-{1 + i % 12:02d}-01,{100 + 3 * i + 10 * (i % 12 == 3)}\n" for i in range(60))
+        with open("measured.csv", "w") as file:
+            file.write("id,backend,backend_version,model_path,system,precision,mode,isl,osl,batch_size,tp_size,pp_size,"
+                       "attention_dp_size,moe_tp_size,moe_ep_size,concurrency,silicon_ttft_ms,silicon_tpot_ms,source\n")
+            file.writelines(f"r{c},vllm,0.19.0,meta-llama/Meta-Llama-3.1-8B,h100_sxm,fp8,agg,1024,256,{c},1,1,1,1,1,{c},"
+                            f"{40 + c},{6 + 0.1 * c},made up\n" for c in (1, 4, 16))
         plan = run("plan", [*JSON_RUNS["plan"], "--json"])
         with open("plan.json", "wb") as file:
             file.write(plan.stdout)
