@@ -30,6 +30,7 @@ JSON_RUNS = {
     "catalog": ["llama-3.1-8b"],
     "report": ["plan.json"],
     "validate": ["measured.csv", "--requests-per-client", "2"],
+    "train": ["--model", "llama-3.1-8b", "--accelerator", "h100", "--accelerators", "64", "--tokens", "1T"],
 }
 # Where each command takes a file that it reads.
 READS = {
