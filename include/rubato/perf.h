@@ -72,7 +72,9 @@ typedef struct rub_engine_constants {
     double
         prefill_s;  /* for an iteration with prefill: kernels launched one by one, not by a graph */
     double token_s; /* for each token of it, beyond the operators */
-    double request_s; /* to a request's first token outside iterations: HTTP, tokeniser, queues */
+    double request_s;  /* to a request's first token outside iterations: HTTP, tokeniser, queues */
+    double wait_steps; /* the same, in iterations: batches queued ahead, results a step behind */
+    double poll_frac;  /* the same, as a share of the iterations between looks at new requests */
     /* times of operators relative to the modelled ones: other kernels, fusion, overlap */
     double gemm, attention, moe, collective, small;
 } rub_engine_constants;

@@ -139,12 +139,13 @@ typedef struct named {
     double value;
 } named;
 
-enum { N_CONSTANT = 10 };
+enum { N_CONSTANT = 12 };
 
 static void constants_of(const rub_engine_constants *c, named out[N_CONSTANT]) {
     const named all[N_CONSTANT] = {{"step_s", c->step_s},         {"per_seq_s", c->per_seq_s},
                                    {"prefill_s", c->prefill_s},   {"token_s", c->token_s},
-                                   {"request_s", c->request_s},   {"gemm", c->gemm},
+                                   {"request_s", c->request_s},   {"wait_steps", c->wait_steps},
+                                   {"poll_frac", c->poll_frac},   {"gemm", c->gemm},
                                    {"attention", c->attention},   {"moe", c->moe},
                                    {"collective", c->collective}, {"small", c->small}};
     memcpy(out, all, sizeof all);

@@ -6,9 +6,9 @@
 #include "base/array.h"
 
 static const rub_engine_constants constants[RUB_BACKEND_TRTLLM + 1] = {
-    [RUB_BACKEND_VLLM] = {1.0e-3, 8e-6, 0, 0, 0, 1, 1, 1, 1, 1},
-    [RUB_BACKEND_SGLANG] = {1.0e-3, 8e-6, 0, 0, 0, 1, 1, 1, 1, 1},
-    [RUB_BACKEND_TRTLLM] = {1.0e-3, 8e-6, 0, 0, 0, 1, 1, 1, 1, 1},
+    [RUB_BACKEND_VLLM] = {1.0e-3, 8e-6, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1},
+    [RUB_BACKEND_SGLANG] = {1.0e-3, 8e-6, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1},
+    [RUB_BACKEND_TRTLLM] = {1.0e-3, 8e-6, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1},
 };
 
 rub_engine_constants rub_engine_constants_of(rub_backend backend) {

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { N_PARAM = RUB_N_ENGINE_PARAM, N_ENGINE = RUB_BACKEND_TRTLLM + 1, N_SWEEP = 4 };
+enum { N_PARAM = RUB_N_ENGINE_PARAM, N_ENGINE = RUB_BACKEND_TRTLLM + 1, N_SWEEP = 3 };
 
 /* Residuals' scale: what repeats differ by in the middle of their range (docs/validate.md). */
 #define TPOT_SCALE 0.08
@@ -34,6 +34,8 @@ static const struct {
     {offsetof(rub_engine_constants, prefill_s), 1e-3, 10.0, false},
     {offsetof(rub_engine_constants, token_s), 1e-6, 2.0, false},
     {offsetof(rub_engine_constants, request_s), 1e-2, 5.0, false},
+    {offsetof(rub_engine_constants, wait_steps), 1.0, 5.0, false},
+    {offsetof(rub_engine_constants, poll_frac), 1.0, 0.5, false},
     {offsetof(rub_engine_constants, gemm), 1.0, 0.15, true},
     {offsetof(rub_engine_constants, attention), 1.0, 0.15, true},
     {offsetof(rub_engine_constants, moe), 1.0, 0.15, true},
@@ -59,6 +61,7 @@ typedef struct sweep {
     rub_validate_def def;
     rub_engine_constants (*constants)[N_ENGINE]; /* for each fold, or one set */
     const int32_t *fold;                         /* NULL: one set for all rows */
+    const int32_t *twin;                         /* rows that are predicted alike */
     double (*residual)[2];                       /* out (n_row); NaN: not used */
     const rub_progress *progress;
     atomic_int done, stop;
@@ -67,25 +70,36 @@ typedef struct sweep {
 static void sweep_row(void *ctx, int32_t i, int32_t thread) {
     sweep *s = ctx;
     rub_silicon_row *row = &s->silicon->row[i];
-    s->residual[i][0] = s->residual[i][1] = NAN;
-    if (row->disagg || atomic_load(&s->stop))
+    if (row->disagg || s->twin[i] != i || atomic_load(&s->stop))
         return;
     rub_validate_def def = s->def;
     def.constants = s->constants[s->fold ? s->fold[i] : 0];
     if (rub_silicon_predict_row(row, s->catalog, &def) != RUB_OK)
         atomic_store(&s->stop, 2);
-    if (row->tpot_predicted_s > 0.0) {
-        s->residual[i][0] = log(row->tpot_predicted_s / row->tpot_s) / TPOT_SCALE;
-        s->residual[i][1] = log(row->ttft_predicted_s / row->ttft_s) / TTFT_SCALE;
-    }
     int done = atomic_fetch_add(&s->done, 1);
     if (thread == 0 && !rub_progress_report(s->progress, "fitting", (double)done, NAN, NULL))
         atomic_store(&s->stop, 1);
 }
 
+/* Twins share a prediction, each with its own measurement. They share a fold too, being of one pair
+ * of model and system. */
+static void residual_of(const sweep *s, size_t i) {
+    rub_silicon_row *row = &s->silicon->row[i];
+    s->residual[i][0] = s->residual[i][1] = NAN;
+    if (row->disagg)
+        return;
+    rub_silicon_copy_prediction(row, &s->silicon->row[s->twin[i]]);
+    if (row->tpot_predicted_s > 0.0) {
+        s->residual[i][0] = log(row->tpot_predicted_s / row->tpot_s) / TPOT_SCALE;
+        s->residual[i][1] = log(row->ttft_predicted_s / row->ttft_s) / TTFT_SCALE;
+    }
+}
+
 static rub_status run_sweep(sweep *s, double (*residual)[2]) {
     s->residual = residual;
     rub_parallel_for((int32_t)s->silicon->n_row, rub_thread_count(s->def.n_thread), sweep_row, s);
+    for (size_t i = 0; i < s->silicon->n_row; i++)
+        residual_of(s, i);
     int stop = atomic_load(&s->stop);
     return stop == 1 ? RUB_INTERRUPTED : stop == 2 ? RUB_NO_MEMORY : RUB_OK;
 }
@@ -213,16 +227,20 @@ rub_status rub_silicon_fit(rub_silicon *silicon, const rub_catalog *catalog,
                            const rub_progress *progress, rub_engine_constants *out,
                            rub_error *err) {
     size_t n = silicon->n_row + 1;
-    int32_t *fold = RUB_NEW(int32_t, n), *engine = RUB_NEW(int32_t, n);
+    int32_t *fold = RUB_NEW(int32_t, n), *engine = RUB_NEW(int32_t, n), *twin = RUB_NEW(int32_t, n);
     rub_engine_constants(*folds)[N_ENGINE] = calloc((size_t)n_fold, sizeof *folds);
     double(*memory)[2] = calloc(n * (N_PARAM + 1), sizeof *memory);
     fit *f = RUB_NEW(fit, 1);
-    rub_status status = fold && engine && folds && memory && f ? RUB_OK : RUB_NO_MEMORY;
+    rub_status status = fold && engine && twin && folds && memory && f ? RUB_OK : RUB_NO_MEMORY;
     if (status == RUB_OK) {
         deal(silicon, n_fold, fold, engine);
+        rub_silicon_twins(silicon, twin);
         *f = (fit){.n_row = silicon->n_row, .engine = engine, .fold = fold, .residual = memory};
-        f->sweep =
-            (sweep){.silicon = silicon, .catalog = catalog, .def = *def, .progress = progress};
+        f->sweep = (sweep){.silicon = silicon,
+                           .twin = twin,
+                           .catalog = catalog,
+                           .def = *def,
+                           .progress = progress};
         for (int p = 0; p < N_PARAM; p++)
             f->shifted[p] = memory + n * (size_t)(p + 1);
         for (int e = 0; e < N_ENGINE; e++)
@@ -233,6 +251,7 @@ rub_status rub_silicon_fit(rub_silicon *silicon, const rub_catalog *catalog,
     }
     free(fold);
     free(engine);
+    free(twin);
     free(folds);
     free(memory);
     free(f);

@@ -22,6 +22,7 @@ typedef struct batch {
     rub_silicon *silicon;
     const rub_catalog *catalog;
     const rub_validate_def *def;
+    const int32_t *twin;
     const rub_progress *progress;
     atomic_int done, stop, status;
 } batch;
@@ -77,6 +78,12 @@ static rub_status one_pool(rub_silicon_row *row, const rub_catalog *catalog,
     RUB_TRY(rub_perf_compile(&job.deployment, &perf, err));
     job.serve.think_s = job.request_s;
     rub_status status = rub_silicon_simulate(&job, &perf, def, row, err);
+    if (status == RUB_OK && job.wait_steps > 0.0) {
+        /* what is counted in iterations, at the length that they have */
+        job.request_s += job.wait_steps * row->tpot_predicted_s;
+        job.serve.think_s = job.request_s;
+        status = rub_silicon_simulate(&job, &perf, def, row, err);
+    }
     rub_perf_clear(&perf);
     return status;
 }
@@ -93,9 +100,37 @@ rub_status rub_silicon_predict_row(rub_silicon_row *row, const rub_catalog *cata
     return status == RUB_NO_MEMORY ? status : RUB_OK;
 }
 
+static bool same_pool(const rub_silicon_pool *a, const rub_silicon_pool *b) {
+    return a->workers == b->workers && a->tp == b->tp && a->dp == b->dp && a->ep == b->ep;
+}
+
+static bool alike(const rub_silicon_row *a, const rub_silicon_row *b) {
+    return a->concurrency == b->concurrency && a->input_tok == b->input_tok &&
+           a->output_tok == b->output_tok && a->disagg == b->disagg &&
+           same_pool(&a->pool, &b->pool) && same_pool(&a->prefill, &b->prefill) &&
+           strcmp(a->engine, b->engine) == 0 && strcmp(a->model, b->model) == 0 &&
+           strcmp(a->system, b->system) == 0 && strcmp(a->precision, b->precision) == 0 &&
+           strcmp(a->quant, b->quant) == 0;
+}
+
+void rub_silicon_twins(const rub_silicon *s, int32_t *twin) {
+    for (size_t i = 0; i < s->n_row; i++) {
+        size_t j = 0;
+        while (j < i && !(twin[j] == (int32_t)j && alike(&s->row[j], &s->row[i])))
+            j++;
+        twin[i] = (int32_t)j;
+    }
+}
+
+void rub_silicon_copy_prediction(rub_silicon_row *to, const rub_silicon_row *from) {
+    to->ttft_predicted_s = from->ttft_predicted_s;
+    to->tpot_predicted_s = from->tpot_predicted_s;
+    memcpy(to->reason, from->reason, sizeof to->reason);
+}
+
 static void predict_one(void *ctx, int32_t index, int32_t thread) {
     batch *b = ctx;
-    if (atomic_load(&b->stop))
+    if (b->twin[index] != index || atomic_load(&b->stop))
         return;
     if (rub_silicon_predict_row(&b->silicon->row[index], b->catalog, b->def) != RUB_OK)
         atomic_store(&b->status, (int)RUB_NO_MEMORY);
@@ -112,7 +147,16 @@ rub_status rub_silicon_predict(rub_silicon *silicon, const rub_catalog *catalog,
     if (def->requests_per_client < 1)
         return rub_error_set(err, RUB_INVALID, "requests per client are %d, expected 1 or more",
                              def->requests_per_client);
+    int32_t *twin = RUB_NEW(int32_t, silicon->n_row + 1);
+    if (!twin)
+        return rub_error_set(err, RUB_NO_MEMORY, "out of memory");
+    rub_silicon_twins(silicon, twin);
+    b.twin = twin;
     rub_parallel_for((int32_t)silicon->n_row, rub_thread_count(def->n_thread), predict_one, &b);
+    for (size_t i = 0; i < silicon->n_row; i++)
+        if (twin[i] != (int32_t)i)
+            rub_silicon_copy_prediction(&silicon->row[i], &silicon->row[twin[i]]);
+    free(twin);
     if (atomic_load(&b.stop))
         return rub_error_set(err, RUB_INTERRUPTED, "interrupted");
     if (atomic_load(&b.status))

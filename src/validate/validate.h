@@ -8,7 +8,8 @@
 typedef struct rub_silicon_job {
     rub_deployment deployment;
     rub_serve_def serve;
-    double request_s; /* to the first token, outside iterations */
+    double request_s;  /* to the first token, outside iterations */
+    double wait_steps; /* the same, in iterations */
 } rub_silicon_job;
 
 /* One pool of the row as a job. Errors (their message is the reason): unknown model or system,
@@ -16,6 +17,11 @@ typedef struct rub_silicon_job {
 rub_status rub_silicon_deploy(const rub_silicon_row *row, const rub_silicon_pool *pool,
                               const rub_catalog *catalog, const rub_validate_def *def,
                               rub_silicon_job *out, rub_error *err);
+
+/* For each row the first one that is predicted alike: the same deployment, lengths and clients,
+ * measured again. twin: (n_row). */
+void rub_silicon_twins(const rub_silicon *silicon, int32_t *twin);
+void rub_silicon_copy_prediction(rub_silicon_row *to, const rub_silicon_row *from);
 
 /* Drives a replica (or several) by a closed loop of the row's clients and lengths; fills the row's
  * predicted means. */
@@ -27,7 +33,7 @@ rub_status rub_silicon_disagg(rub_silicon_row *row, const rub_catalog *catalog,
                               const rub_validate_def *def, rub_error *err);
 
 /* Constants of one engine that are fitted: all of rub_engine_constants. */
-#define RUB_N_ENGINE_PARAM 10
+#define RUB_N_ENGINE_PARAM 12
 
 /* Predicts one row in place; its reason when it cannot be. Errors: only
  * RUB_NO_MEMORY. */
