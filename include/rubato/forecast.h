@@ -33,6 +33,9 @@ typedef struct rub_paths {
  * any number of threads gives the same bytes. Cost O(n_path * n_quarter * n_feature). */
 rub_status rub_process_simulate(const rub_study *study, int32_t n_path, uint64_t seed,
                                 rub_paths *out, rub_error *err);
+/* The same for paths first .. first + n_path - 1 of the seed's sequence: parts that fit memory. */
+rub_status rub_process_simulate_from(const rub_study *study, int32_t first, int32_t n_path,
+                                     uint64_t seed, rub_paths *out, rub_error *err);
 void rub_paths_clear(rub_paths *paths);
 
 /* ---- demand series ------------------------------------------------------------------------- */

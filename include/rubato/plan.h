@@ -40,8 +40,10 @@ rub_status rub_plan_problem(const rub_study *study, const rub_tree *tree, const 
 /* Settings of the chain. */
 typedef struct rub_plan_def {
     rub_solve_def solve;
-    bool worth;                 /* also: value of each option, VSS, EVPI (several more solves) */
-    double worth_time_s;        /* time for all of them */
+    bool worth;             /* also: value of each option, VSS, EVPI (several more solves) */
+    double worth_time_s;    /* time for all of them */
+    int32_t evaluate;       /* fresh futures to run the plan on, against simpler plans; 0: none */
+    double evaluate_time_s; /* time for planning futures as if they were known (regret) */
     const char *const *what_if; /* overrides, for the record (n_what_if) */
     size_t n_what_if;
 } rub_plan_def;

@@ -303,6 +303,11 @@ static bool draws_make(const rub_study *study, draws *out) {
 
 rub_status rub_process_simulate(const rub_study *study, int32_t n_path, uint64_t seed,
                                 rub_paths *out, rub_error *err) {
+    return rub_process_simulate_from(study, 0, n_path, seed, out, err);
+}
+
+rub_status rub_process_simulate_from(const rub_study *study, int32_t first, int32_t n_path,
+                                     uint64_t seed, rub_paths *out, rub_error *err) {
     rub_features f = rub_features_of(study);
     if (n_path < 1 || study->n_quarter < 1)
         return rub_error_set(err, RUB_INVALID,
@@ -321,7 +326,7 @@ rub_status rub_process_simulate(const rub_study *study, int32_t n_path, uint64_t
         return rub_error_set(err, RUB_NO_MEMORY, "out of memory for %d paths", n_path);
     }
     for (int32_t i = 0; i < n_path; i++) {
-        streams s = streams_of(study, seed, i);
+        streams s = streams_of(study, seed, first + i);
         write_path(study, &s, &d, &f, value + (size_t)i * row);
     }
     draws_clear(&d);

@@ -1,4 +1,5 @@
 /* The chain: study -> yields -> tree -> problem -> plan -> document, in this order and no other. */
+#include "plan/evaluation.h"
 #include "plan/facts.h"
 #include "plan/headline.h"
 #include "plan/worth.h"
@@ -8,7 +9,8 @@
 #include <stdlib.h>
 
 rub_plan_def rub_plan_default(void) {
-    return (rub_plan_def){.solve = rub_solve_default(), .worth = true, .worth_time_s = 20.0};
+    return (rub_plan_def){
+        .solve = rub_solve_default(), .worth = true, .worth_time_s = 20.0, .evaluate_time_s = 20.0};
 }
 
 static const char *outcome_text(rub_outcome outcome) {
@@ -108,6 +110,22 @@ static rub_status add_worth(json_t *document, const rub_facts *facts, const rub_
     return RUB_OK;
 }
 
+/* Fresh futures; stopped: left out. */
+static rub_status add_out_of_sample(json_t *document, const rub_facts *facts,
+                                    const rub_plan_def *def, const rub_progress *progress,
+                                    rub_error *err) {
+    rub_evaluation_def how = {.n_path = def->evaluate,
+                              .n_regret = 32,
+                              .n_thread = def->solve.n_thread,
+                              .time_s = def->evaluate_time_s,
+                              .solve = def->solve};
+    json_t *answer = NULL;
+    rub_status status = rub_document_out_of_sample(facts, &how, progress, &answer, err);
+    if (status == RUB_OK)
+        json_object_set_new(document, "out_of_sample", answer);
+    return status == RUB_INTERRUPTED ? RUB_OK : status;
+}
+
 static json_t *document_of(const rub_facts *facts, const rub_plan_def *def,
                            const rub_tree_loss *loss) {
     json_t *document = json_object();
@@ -144,6 +162,8 @@ rub_status rub_plan_run(const rub_study *study, const rub_plan_def *def,
     json_t *result = document_of(&facts, def, &r.loss);
     if (r.solve.outcome != RUB_OUTCOME_INFEASIBLE && def->worth)
         status = add_worth(result, &facts, def, progress, err);
+    if (status == RUB_OK && r.solve.outcome != RUB_OUTCOME_INFEASIBLE && def->evaluate > 0)
+        status = add_out_of_sample(result, &facts, def, progress, err);
     if (status == RUB_OK && r.solve.outcome != RUB_OUTCOME_INFEASIBLE)
         json_object_set_new(result, "headline", rub_headline(result));
     rub_outcome how = r.solve.outcome;

@@ -17,6 +17,10 @@ typedef struct rub_facts {
     size_t n_alternative;
 } rub_facts;
 
+/* What node's features say, as the problem's arrays of that node; for rolling forward one quarter
+ * at a time. Allocates nothing. */
+void rub_problem_fill_node(rub_problem *problem, int32_t node, const rub_yields *yields);
+
 /* Quantile (0..1) of n values with weights; sorts index scratch. NaN for n == 0. */
 double rub_weighted_quantile(const double *value, const double *weight, size_t n, double quantile);
 

@@ -2,7 +2,7 @@
  *
  * Everything is brought to unit-quarters: one token/s for a quarter of 7,884,000 s (8,760 h / 4),
  * one accelerator-equivalent for 2,190 hours. */
-#include "rubato/plan.h"
+#include "plan/facts.h"
 
 #include "base/array.h"
 
@@ -185,9 +185,10 @@ static double partner_cash(const rub_problem *p, int32_t node, int32_t t, int32_
     return cash + who->exit_usd * fmax(0.0, known[f->left + partner] - left_before);
 }
 
-static void fill_node(rub_problem *p, int32_t node, const rub_features *f,
-                      const rub_yields *yields) {
+void rub_problem_fill_node(rub_problem *p, int32_t node, const rub_yields *yields) {
     const rub_study *study = p->study;
+    rub_features columns = rub_features_of(study);
+    const rub_features *f = &columns;
     const double *known = p->tree->feature + (size_t)node * (size_t)p->tree->n_feature;
     int32_t t = p->tree->quarter[node];
     fill_demand(p, node, t, known, f);
@@ -198,6 +199,7 @@ static void fill_node(rub_problem *p, int32_t node, const rub_features *f,
     for (int32_t l = 0; l < p->n_link; l++)
         p->ship_usd[(size_t)node * (size_t)p->n_link + (size_t)l] =
             study->link[l].cost_usd_per_mtok * MTOK_PER_UNIT_QUARTER;
+    p->fixed_cash_usd[node] = 0.0;
     for (int32_t k = 0; k < study->n_partner; k++) {
         p->rofr[(size_t)node * (size_t)study->n_partner + (size_t)k] = known[f->rofr + k] >= 0.5;
         p->fixed_cash_usd[node] += partner_cash(p, node, t, k, f);
@@ -235,13 +237,12 @@ rub_status rub_plan_problem(const rub_study *study, const rub_tree *tree, const 
         rub_problem_clear(&p);
         return status;
     }
-    rub_features features = rub_features_of(study);
     fill_blocks(&p);
     fill_budgets(&p);
     for (int32_t t = 0; t < p.n_quarter; t++)
         p.discount[t] = 1.0 / grown(study->discount_per_year, t);
     for (int32_t n = 0; n < p.n_node; n++)
-        fill_node(&p, n, &features, yields);
+        rub_problem_fill_node(&p, n, yields);
     *out = p;
     return RUB_OK;
 }

@@ -10,65 +10,11 @@
 #include "plan/worth.h"
 
 #include "base/array.h"
+#include "plan/single.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* One path as a tree: a column of nodes. */
-static rub_status path_tree(const rub_tree *tree, rub_tree *out, rub_error *err) {
-    size_t n = (size_t)tree->n_quarter, f = (size_t)tree->n_feature;
-    rub_tree path = {.n_node = tree->n_quarter,
-                     .n_quarter = tree->n_quarter,
-                     .n_leaf = 1,
-                     .n_feature = tree->n_feature,
-                     .parent = RUB_NEW(int32_t, n),
-                     .quarter = RUB_NEW(int32_t, n),
-                     .first_child = RUB_NEW(int32_t, n),
-                     .n_child = RUB_NEW(int32_t, n),
-                     .prob = RUB_NEW(double, n),
-                     .feature = RUB_NEW(double, n *f)};
-    if (!path.parent || !path.quarter || !path.first_child || !path.n_child || !path.prob ||
-        !path.feature) {
-        rub_tree_clear(&path);
-        return rub_error_set(err, RUB_NO_MEMORY, "out of memory for a path of %zu quarters", n);
-    }
-    for (int32_t t = 0; t < path.n_quarter; t++) {
-        path.parent[t] = t - 1;
-        path.quarter[t] = t;
-        path.first_child[t] = t + 1;
-        path.n_child[t] = t + 1 < path.n_quarter;
-        path.prob[t] = 1.0;
-    }
-    *out = path;
-    return RUB_OK;
-}
-
-/* The mean future. What is yes or no in a node is what holds in most of the probability. */
-static void fill_mean(const rub_study *study, const rub_tree *tree, rub_tree *path) {
-    rub_features f = rub_features_of(study);
-    size_t nf = (size_t)tree->n_feature;
-    for (int32_t n = 0; n < tree->n_node; n++)
-        for (size_t k = 0; k < nf; k++)
-            path->feature[(size_t)tree->quarter[n] * nf + k] +=
-                tree->prob[n] * tree->feature[(size_t)n * nf + k];
-    for (int32_t t = 0; t < path->n_quarter; t++) {
-        double *known = path->feature + (size_t)t * nf;
-        for (int32_t k = f.available; k < f.available + study->n_generation; k++)
-            known[k] = known[k] >= 0.5;
-        for (int32_t k = f.rofr; k < f.rofr + study->n_partner; k++)
-            known[k] = known[k] >= 0.5;
-        for (int32_t k = f.talks; k < f.talks + study->n_site; k++)
-            known[k] = known[k] >= 0.5;
-    }
-}
-
-static void fill_leaf(const rub_tree *tree, int32_t leaf, rub_tree *path) {
-    size_t nf = (size_t)tree->n_feature;
-    for (int32_t n = leaf; n >= 0; n = tree->parent[n])
-        memcpy(path->feature + (size_t)tree->quarter[n] * nf, tree->feature + (size_t)n * nf,
-               nf * sizeof(double));
-}
 
 /* Plans one path on its own. */
 static rub_status solve_path(const rub_worth_job *job, const rub_tree *path,
@@ -105,12 +51,16 @@ rub_status rub_worth_vss(const rub_worth_job *job, json_t **out, rub_error *err)
     rub_plan mean_plan = {0}, root = {0}, plan = {0};
     rub_solve_result mean_result = {0}, result = {0};
     rub_solve_def def = job->solve;
+<<<<<<< HEAD
     def.explain = false;
     rub_status status = path_tree(facts->tree, &mean, err);
     if (status == RUB_OK) {
         fill_mean(facts->study, facts->tree, &mean);
+=======
+    rub_status status = rub_single_mean(facts->study, facts->tree, &mean, err);
+    if (status == RUB_OK)
+>>>>>>> 94f3b33 (Out of sample: the plan as a policy on fresh futures, against simpler plans)
         status = solve_path(job, &mean, &def, &mean_plan, &mean_result, err);
-    }
     bool usable = status == RUB_OK && mean_plan.step;
     if (usable)
         status = root_of(&mean_plan, facts->tree->n_node, &root, err);
@@ -174,11 +124,9 @@ rub_status rub_worth_evpi(const rub_worth_job *job, json_t **out, rub_error *err
         rub_tree path = {0};
         rub_plan plan = {0};
         rub_solve_result result = {0};
-        status = path_tree(tree, &path, err);
-        if (status == RUB_OK) {
-            fill_leaf(tree, node, &path);
+        status = rub_single_leaf(tree, node, &path, err);
+        if (status == RUB_OK)
             status = solve_path(job, &path, &def, &plan, &result, err);
-        }
         known[leaf] = (outcome){result.value_usd, tree->prob[node]};
         bound[leaf++] = (outcome){result.bound_usd, tree->prob[node]};
         rub_tree_clear(&path);

@@ -5,8 +5,8 @@
 
 #include <string.h>
 
-const char *const rub_report_tables[] = {"sites", "ahead",  "supply",  "capex",
-                                         "npv",   "yields", "sources", NULL};
+const char *const rub_report_tables[] = {"sites",    "ahead",  "supply",  "capex", "npv",
+                                         "policies", "yields", "sources", NULL};
 
 /* Quotes a cell where it needs it (RFC 4180). */
 static void cell(rub_text *out, const char *s) {
@@ -104,6 +104,12 @@ rub_status rub_report_csv(const json_t *document, const char *table, char **out,
              "p90_usd", "most_usd", "prob_at_budget", "worth_of_one_more_usd");
     else if (!strcmp(table, "npv"))
         ROWS(&text, rub_part(rub_part(document, "npv"), "futures"), "prob", "npv_usd");
+    else if (!strcmp(table, "policies"))
+        ROWS(&text, rub_part(rub_part(document, "out_of_sample"), "policies"), "policy", "mean_usd",
+             "mean_ci_usd", "cvar_usd", "cvar_ci_usd", "objective_usd", "p05_usd", "p50_usd",
+             "p95_usd", "plan_is_worth_more_usd", "plan_is_worth_more_ci_usd",
+             "prob_better_than_plan", "unserved", "idle", "audited", "costed_otherwise",
+             "rules_broken");
     else if (!strcmp(table, "yields"))
         ROWS(&text, rub_part(rub_part(document, "yields"), "by_workload"), "workload", "generation",
              "tok_per_s_per_mw", "usd_per_mtok", "rate_per_s", "tp", "weights", "kv_cache",

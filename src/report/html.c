@@ -4,6 +4,7 @@
 #include "report/html_charts.h"
 #include "report/parts.h"
 
+#include <math.h>
 #include <string.h>
 
 static const char style[] =
@@ -23,7 +24,8 @@ static const char style[] =
     "border-bottom:1px solid var(--line);vertical-align:top}td.n,th.n{text-align:right;"
     "font-variant-numeric:tabular-nums;white-space:nowrap}td.why{max-width:430px}td.why "
     "small{display:block;"
-    "color:var(--mute);margin-top:2px}.tag{display:inline-block;padding:1px 9px;border-radius:10px;"
+    "color:var(--mute);margin-top:2px}td "
+    "small{color:var(--mute)}.tag{display:inline-block;padding:1px 9px;border-radius:10px;"
     "font-weight:600;white-space:nowrap;background:#e7ebf0}.tag.go{background:#d8f0e8;color:#"
     "0b5c4c}"
     ".tag.slow{background:#fdeccb;color:#7d4b00}.tag.stop{background:#f8dcd9;color:#87231c}"
@@ -199,6 +201,47 @@ static void worth(rub_text *out, const json_t *document) {
     rub_text_add(out, "</table>");
 }
 
+static void policy_row(rub_text *out, const json_t *p, const json_t *regret, bool plan) {
+    char a[32], b[32], text[80];
+    rub_text_add(out, "<tr><td><b>");
+    rub_part_escape(out, rub_part_string(p, "policy"));
+    rub_text_add(out, "</b><br><small>");
+    rub_part_escape(out, rub_part_string(p, "text"));
+    rub_text_add(out, "</small></td>");
+    snprintf(text, sizeof text, "%s \302\261 %s", rub_part_money(rub_part_number(p, "mean_usd"), a),
+             rub_part_money(rub_part_number(p, "mean_ci_usd"), b));
+    number_cell(out, text);
+    number_cell(out, rub_part_money(rub_part_number(p, "cvar_usd"), a));
+    snprintf(text, sizeof text, "%s \302\261 %s",
+             rub_part_money(rub_part_number(p, "plan_is_worth_more_usd"), a),
+             rub_part_money(rub_part_number(p, "plan_is_worth_more_ci_usd"), b));
+    number_cell(out, plan ? "" : text);
+    number_cell(out, regret ? rub_part_money(rub_part_number(regret, "mean_usd"), a) : "");
+    double over = 0.0;
+    RUB_PART_EACH(rub_part(p, "capex"), y, year)
+    over = fmax(over, rub_part_number(year, "prob_over_budget"));
+    number_cell(out, rub_part_share(over, a));
+    rub_text_add(out, "</tr>");
+}
+
+static void out_of_sample(rub_text *out, const json_t *document) {
+    const json_t *o = rub_part(document, "out_of_sample");
+    if (!o)
+        return;
+    rub_text_add(
+        out,
+        "<h2>On %.0f fresh futures</h2><p class=\"sub\">The plan followed as a policy, and "
+        "simpler plans, on the same futures, none of which it was made for; 95 %% confidence "
+        "limits. Regret: what knowing each future would add, on %.0f of them.</p><table><tr>"
+        "<th>policy</th><th class=\"n\">mean NPV</th><th class=\"n\">worst futures</th><th "
+        "class=\"n\">the plan is worth more</th><th class=\"n\">regret</th><th class=\"n\">a "
+        "budget is passed</th></tr>",
+        rub_part_number(o, "paths"), rub_part_number(o, "regret_paths"));
+    RUB_PART_EACH(rub_part(o, "policies"), i, p)
+    policy_row(out, p, json_array_get(json_object_get(o, "regret"), i), i == 0);
+    rub_text_add(out, "</table>");
+}
+
 static void yields(rub_text *out, const json_t *document) {
     char a[32];
     rub_text_add(
@@ -285,6 +328,7 @@ rub_status rub_report_html(const json_t *document, char **out, rub_error *err) {
         supply(&text, document);
         money(&text, document);
         worth(&text, document);
+        out_of_sample(&text, document);
     }
     yields(&text, document);
     sources(&text, document);

@@ -181,6 +181,41 @@ static void worth(screen *s, const json_t *document) {
     }
 }
 
+static void out_of_sample(screen *s, const json_t *document) {
+    const json_t *o = rub_part(document, "out_of_sample");
+    char title[96], a[32], b[32], c[32], d[32], e[32];
+    if (!o)
+        return;
+    snprintf(title, sizeof title,
+             "Out of sample: %.0f fresh futures, the same for all (95 %% limits)",
+             rub_part_number(o, "paths"));
+    heading(s, title);
+    rub_text_add(&s->text, "  %-30s %18s %9s  %22s %8s %5s\n", "policy", "mean NPV", "worst",
+                 "the plan is worth more", "unserved", "idle");
+    RUB_PART_EACH(rub_part(o, "policies"), i, p) {
+        char more[80] = "";
+        if (i > 0)
+            snprintf(more, sizeof more, "%s +- %s",
+                     rub_part_money(rub_part_number(p, "plan_is_worth_more_usd"), d),
+                     rub_part_money(rub_part_number(p, "plan_is_worth_more_ci_usd"), e));
+        rub_text_add(&s->text, "  %-30s %8s +- %-6s %9s  %22s %6.1f %% %3.0f %%\n",
+                     rub_part_string(p, "policy"),
+                     rub_part_money(rub_part_number(p, "mean_usd"), a),
+                     rub_part_money(rub_part_number(p, "mean_ci_usd"), b),
+                     rub_part_money(rub_part_number(p, "cvar_usd"), c), more,
+                     100 * rub_part_number(p, "unserved"), 100 * rub_part_number(p, "idle"));
+    }
+    RUB_PART_EACH(rub_part(o, "regret"), k, r)
+    if (k == 0)
+        rub_text_add(&s->text,
+                     "  regret of the plan against knowing each future: %s +- %s (at most %s), on "
+                     "%.0f futures\n",
+                     rub_part_money(rub_part_number(r, "mean_usd"), a),
+                     rub_part_money(rub_part_number(r, "ci_usd"), b),
+                     rub_part_money(rub_part_number(r, "at_most_usd"), c),
+                     rub_part_number(o, "regret_paths"));
+}
+
 static void comparisons(screen *s, const json_t *document) {
     RUB_PART_EACH(rub_part(document, "comparisons"), i, comparison) {
         rub_text title = {0};
@@ -225,6 +260,7 @@ rub_status rub_report_terminal(const json_t *document, bool colour, char **out, 
     capex(&s, document);
     npv(&s, document);
     worth(&s, document);
+    out_of_sample(&s, document);
     comparisons(&s, document);
     proof(&s, document);
     return rub_part_finish(&s.text, out, err);
