@@ -208,15 +208,15 @@ static void policy_row(rub_text *out, const json_t *p, const json_t *regret, boo
     rub_text_add(out, "</b><br><small>");
     rub_part_escape(out, rub_part_string(p, "text"));
     rub_text_add(out, "</small></td>");
-    snprintf(text, sizeof text, "%s \302\261 %s", rub_part_money(rub_part_number(p, "mean_usd"), a),
-             rub_part_money(rub_part_number(p, "mean_ci_usd"), b));
+    snprintf(text, sizeof text, "%s \302\261 %s", rub_text_usd(rub_part_number(p, "mean_usd"), a),
+             rub_text_usd(rub_part_number(p, "mean_ci_usd"), b));
     number_cell(out, text);
-    number_cell(out, rub_part_money(rub_part_number(p, "cvar_usd"), a));
+    number_cell(out, rub_text_usd(rub_part_number(p, "cvar_usd"), a));
     snprintf(text, sizeof text, "%s \302\261 %s",
-             rub_part_money(rub_part_number(p, "plan_is_worth_more_usd"), a),
-             rub_part_money(rub_part_number(p, "plan_is_worth_more_ci_usd"), b));
+             rub_text_usd(rub_part_number(p, "plan_is_worth_more_usd"), a),
+             rub_text_usd(rub_part_number(p, "plan_is_worth_more_ci_usd"), b));
     number_cell(out, plan ? "" : text);
-    number_cell(out, regret ? rub_part_money(rub_part_number(regret, "mean_usd"), a) : "");
+    number_cell(out, regret ? rub_text_usd(rub_part_number(regret, "mean_usd"), a) : "");
     double over = 0.0;
     RUB_PART_EACH(rub_part(p, "capex"), y, year)
     over = fmax(over, rub_part_number(year, "prob_over_budget"));

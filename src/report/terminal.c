@@ -196,13 +196,12 @@ static void out_of_sample(screen *s, const json_t *document) {
         char more[80] = "";
         if (i > 0)
             snprintf(more, sizeof more, "%s +- %s",
-                     rub_part_money(rub_part_number(p, "plan_is_worth_more_usd"), d),
-                     rub_part_money(rub_part_number(p, "plan_is_worth_more_ci_usd"), e));
+                     rub_text_usd(rub_part_number(p, "plan_is_worth_more_usd"), d),
+                     rub_text_usd(rub_part_number(p, "plan_is_worth_more_ci_usd"), e));
         rub_text_add(&s->text, "  %-30s %8s +- %-6s %9s  %22s %6.1f %% %3.0f %%\n",
-                     rub_part_string(p, "policy"),
-                     rub_part_money(rub_part_number(p, "mean_usd"), a),
-                     rub_part_money(rub_part_number(p, "mean_ci_usd"), b),
-                     rub_part_money(rub_part_number(p, "cvar_usd"), c), more,
+                     rub_part_string(p, "policy"), rub_text_usd(rub_part_number(p, "mean_usd"), a),
+                     rub_text_usd(rub_part_number(p, "mean_ci_usd"), b),
+                     rub_text_usd(rub_part_number(p, "cvar_usd"), c), more,
                      100 * rub_part_number(p, "unserved"), 100 * rub_part_number(p, "idle"));
     }
     RUB_PART_EACH(rub_part(o, "regret"), k, r)
@@ -210,9 +209,9 @@ static void out_of_sample(screen *s, const json_t *document) {
         rub_text_add(&s->text,
                      "  regret of the plan against knowing each future: %s +- %s (at most %s), on "
                      "%.0f futures\n",
-                     rub_part_money(rub_part_number(r, "mean_usd"), a),
-                     rub_part_money(rub_part_number(r, "ci_usd"), b),
-                     rub_part_money(rub_part_number(r, "at_most_usd"), c),
+                     rub_text_usd(rub_part_number(r, "mean_usd"), a),
+                     rub_text_usd(rub_part_number(r, "ci_usd"), b),
+                     rub_text_usd(rub_part_number(r, "at_most_usd"), c),
                      rub_part_number(o, "regret_paths"));
 }
 
