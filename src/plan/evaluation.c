@@ -39,6 +39,7 @@ static rub_status plan_mean(const rub_facts *facts, const rub_evaluation_def *de
                             const rub_automaton *automaton, followed *f, rub_error *err) {
     rub_solve_def solve = def->solve;
     solve.warm = NULL;
+    solve.explain = false;
     solve.time_limit_s = fmin(solve.time_limit_s, 0.25 * def->time_s);
     RUB_TRY(rub_single_mean(facts->study, facts->tree, &f->tree, err));
     RUB_TRY(rub_plan_problem(facts->study, &f->tree, facts->yields, &f->problem, err));
@@ -143,6 +144,7 @@ static rub_status solve_known(const rub_facts *facts, const rub_evaluation_def *
     rub_solve_result result = {0};
     rub_solve_def solve = def->solve;
     solve.warm = NULL;
+    solve.explain = false;
     solve.time_limit_s = time_s;
     rub_status status =
         rub_single_tree(facts->study->n_quarter, facts->tree->n_feature, path, &tree, err);

@@ -51,15 +51,9 @@ rub_status rub_worth_vss(const rub_worth_job *job, json_t **out, rub_error *err)
     rub_plan mean_plan = {0}, root = {0}, plan = {0};
     rub_solve_result mean_result = {0}, result = {0};
     rub_solve_def def = job->solve;
-<<<<<<< HEAD
     def.explain = false;
-    rub_status status = path_tree(facts->tree, &mean, err);
-    if (status == RUB_OK) {
-        fill_mean(facts->study, facts->tree, &mean);
-=======
     rub_status status = rub_single_mean(facts->study, facts->tree, &mean, err);
     if (status == RUB_OK)
->>>>>>> 94f3b33 (Out of sample: the plan as a policy on fresh futures, against simpler plans)
         status = solve_path(job, &mean, &def, &mean_plan, &mean_result, err);
     bool usable = status == RUB_OK && mean_plan.step;
     if (usable)
