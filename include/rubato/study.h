@@ -379,4 +379,18 @@ char *rub_quarter_text(int32_t q, char *buf, size_t size);
 /* Fiscal year that calendar quarter q falls in. */
 int32_t rub_study_fiscal_year(const rub_study *study, int32_t q);
 
+/* ---- random studies ------------------------------------------------------------------------- */
+
+/* Size of a random study. n_leaf: a product of 2, 3, 5 and 7 with at most n_quarter - 1 factors. */
+typedef struct rub_study_make_def {
+    int32_t n_site, blocks_per_site, n_quarter, n_leaf;
+    uint64_t seed;
+} rub_study_make_def;
+
+rub_study_make_def rub_study_make_default(void);
+
+/* A random study as YAML with every feature of the planner; the same definition gives the same bytes.
+ * *out is malloc'ed. Errors: RUB_INVALID (leaves), RUB_NO_MEMORY. */
+rub_status rub_study_make(const rub_study_make_def *def, char **out, rub_error *err);
+
 #endif

@@ -12,6 +12,7 @@
     X(forecast)                                                                                    \
     X(plan)                                                                                        \
     X(report)                                                                                      \
+    X(study_make)                                                                                  \
     X(check)                                                                                       \
     X(train)                                                                                       \
     X(validate)                                                                                    \

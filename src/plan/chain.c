@@ -110,6 +110,7 @@ static rub_status add_worth(json_t *document, const rub_facts *facts, const rub_
     return RUB_OK;
 }
 
+
 /* Fresh futures; stopped: left out. */
 static rub_status add_out_of_sample(json_t *document, const rub_facts *facts,
                                     const rub_plan_def *def, const rub_progress *progress,
@@ -126,6 +127,19 @@ static rub_status add_out_of_sample(json_t *document, const rub_facts *facts,
     return status == RUB_INTERRUPTED ? RUB_OK : status;
 }
 
+/* What a script reads first, at the top: the same figures as in solve. */
+static void add_summary(json_t *document, const rub_facts *facts) {
+    const rub_solve_result *s = facts->solve;
+    if (s->outcome != RUB_OUTCOME_INFEASIBLE) {
+        json_object_set_new(document, "value", json_real(s->value_usd));
+        json_object_set_new(document, "bound", json_real(s->bound_usd));
+        json_object_set_new(document, "gap", json_real(s->gap_frac));
+    }
+    json_object_set_new(document, "seconds", json_real(s->seconds));
+    json_object_set_new(document, "nodes", json_integer(facts->tree->n_node));
+    json_object_set_new(document, "blocks", json_integer(facts->problem->n_block));
+}
+
 static json_t *document_of(const rub_facts *facts, const rub_plan_def *def,
                            const rub_tree_loss *loss) {
     json_t *document = json_object();
@@ -134,6 +148,7 @@ static json_t *document_of(const rub_facts *facts, const rub_plan_def *def,
         json_pack("{s:s,s:s,s:i}", "version", rub_version(), "kind", "plan", "schema", 1));
     json_object_set_new(document, "study", rub_document_study(facts, def->what_if, def->n_what_if));
     json_object_set_new(document, "solve", solve_row(facts, loss));
+    add_summary(document, facts);
     json_object_set_new(document, "sources", rub_document_sources(facts));
     json_object_set_new(document, "yields", rub_document_yields(facts));
     if (facts->solve->outcome == RUB_OUTCOME_INFEASIBLE) {
