@@ -17,19 +17,20 @@ static bool told_already(const rub_problem *p, const rub_plan *plan, int32_t blo
     return false;
 }
 
-static rub_status ask(const rub_compiled *c, rub_search *s, int32_t block, const rub_plan *plan,
+static rub_status ask(const rub_levels *l, rub_search *s, int32_t block, const rub_plan *plan,
                       rub_alternative **out, size_t *n, size_t *cap) {
-    const rub_compiled_site *site = &c->site[c->problem->block[block].site];
+    const rub_level_site *site = &l->site[l->problem->block[block].site];
     const rub_automaton *a = &site->automaton;
+    const rub_level *level = &site->level[0];
     const rub_step *now = &plan->step[(size_t)block * (size_t)plan->n_node];
-    for (int32_t e = site->first[0]; e < site->first[1]; e++) {
-        const rub_entry *one = &site->entry[e];
-        const rub_arc *arc = &a->arc[one->arc];
-        bool same = one->action == now->action && arc->gen == now->gen;
-        if (memcmp(&a->state[one->from], &now->state, sizeof now->state) != 0 || same)
+    for (int32_t e = 0; e < level->n_entry; e++) {
+        const rub_level_entry *one = &level->entry[e];
+        bool same = one->action == now->action && one->gen == now->gen;
+        if (memcmp(&a->state[one->from], &now->state, sizeof now->state) != 0 || same ||
+            !rub_arc_has(l->problem, a, one->arc, 0))
             continue;
-        rub_alternative r = {block, (rub_action)one->action, arc->gen,
-                             rub_search_value_if(s, block, (rub_action)one->action, arc->gen)};
+        rub_alternative r = {block, (rub_action)one->action, one->gen,
+                             rub_search_value_if(s, block, (rub_action)one->action, one->gen)};
         if (r.value_usd > -HUGE_VAL)
             RUB_TRY(RUB_ARRAY_PUSH(*out, *n, *cap, r));
     }
@@ -38,20 +39,20 @@ static rub_status ask(const rub_compiled *c, rub_search *s, int32_t block, const
 
 rub_status rub_plan_alternatives(const rub_problem *p, const rub_plan *plan, rub_alternative **out,
                                  size_t *n, rub_error *err) {
-    rub_compiled c = {0};
+    rub_levels l = {0};
     rub_search *s = NULL;
     rub_alternative *found = NULL;
     size_t count = 0, cap = 0;
-    rub_status status = rub_compiled_make(p, &c, err);
+    rub_status status = rub_levels_make(p, 0, &l, err);
     if (status == RUB_OK)
-        status = rub_search_create(&c, 1, NULL, &s, err);
-    if (status == RUB_OK && !rub_search_follow(s, plan))
+        status = rub_search_create(&l, 1, NULL, &s, err);
+    if (status == RUB_OK && !rub_search_follow(s, plan, false))
         status = rub_error_set(err, RUB_INTERNAL, "the plan cannot be followed");
     for (int32_t b = 0; status == RUB_OK && b < p->n_block; b++)
         if (!told_already(p, plan, b))
-            status = ask(&c, s, b, plan, &found, &count, &cap);
+            status = ask(&l, s, b, plan, &found, &count, &cap);
     rub_search_free(s);
-    rub_compiled_clear(&c);
+    rub_levels_clear(&l);
     if (status != RUB_OK) {
         free(found);
         return rub_error_set(err, status, "%s",

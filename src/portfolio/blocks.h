@@ -32,11 +32,40 @@ void rub_automaton_clear(rub_automaton *automaton);
 int32_t rub_state_arrive(const rub_problem *problem, const rub_automaton *automaton, int32_t state,
                          int32_t node);
 
-/* May the arc be taken at node? (dates, orderable generations, lease end, rights switched off) */
+/* May the arc be taken in quarter t? (dates, lease end, rights switched off) */
+bool rub_arc_open(const rub_problem *problem, const rub_automaton *automaton, int32_t arc,
+                  int32_t t);
+/* Does the node have what the arc needs? (an orderable generation, the partner's answer) */
+bool rub_arc_has(const rub_problem *problem, const rub_automaton *automaton, int32_t arc,
+                 int32_t node);
+/* Both. */
 bool rub_arc_allowed(const rub_problem *problem, const rub_automaton *automaton, int32_t arc,
                      int32_t node);
 
-/* What one block does at a node by an arc. Money in USD of that quarter, undiscounted. */
+/* What one block does by an arc in a quarter, whatever the node: money is linear in the node's prices.
+ * USD of that quarter, undiscounted. */
+typedef struct rub_arc_terms {
+    double cash_usd;  /* that needs no price of the node */
+    double capex_usd; /* of it, spent from the budget (positive) */
+    double order_mw;  /* servers ordered [MW]: costs order_gen's price, from the budget too */
+    double resale_mw; /* MW sold, aged: earns resale_gen's price */
+    double let_mw;    /* MW let, our share: earns the sublet price */
+    double own_mw;    /* live MW at our disposal in this quarter, of generation live_gen */
+    double sublet_mw; /* MW let or assigned in this quarter */
+    uint8_t order_gen, resale_gen, live_gen;
+    bool training; /* own_mw may serve training */
+} rub_arc_terms;
+
+rub_arc_terms rub_arc_terms_at(const rub_problem *problem, const rub_automaton *automaton,
+                               int32_t arc, int32_t t);
+/* Value of standing in `state` after the last quarter: cash_usd and resale. */
+rub_arc_terms rub_state_terminal_terms(const rub_problem *problem, const rub_automaton *automaton,
+                                       int32_t state);
+double rub_arc_terms_cash(const rub_problem *problem, const rub_arc_terms *terms, int32_t region,
+                          int32_t node);
+double rub_arc_terms_capex(const rub_problem *problem, const rub_arc_terms *terms, int32_t node);
+
+/* The same at a node. Money in USD of that quarter, undiscounted. */
 typedef struct rub_arc_flow {
     double cash_usd;  /* everything but the market: capex, rent, fees, opex, resale, income */
     double capex_usd; /* of it, spent from the budget (positive) */

@@ -11,37 +11,28 @@ typedef struct view {
     const rub_block_state *state; /* before */
     const rub_block_state *next;
     const rub_arc *arc;
-    int32_t node, q;
+    int32_t q;
 } view;
 
-static view look(const rub_problem *p, const rub_automaton *a, int32_t arc, int32_t node) {
+static view look(const rub_problem *p, const rub_automaton *a, int32_t arc, int32_t t) {
     const rub_arc *one = &a->arc[arc];
     return (view){.p = p,
                   .site = &p->study->site[a->site],
                   .state = &a->state[one->from],
                   .next = &a->state[one->to],
                   .arc = one,
-                  .node = node,
-                  .q = p->study->start_q + p->tree->quarter[node]};
-}
-
-static bool may_order(const view *v) {
-    return v->p->may_order[(size_t)v->node * (size_t)v->p->n_gen + v->arc->gen] != 0;
+                  .q = p->study->start_q + t};
 }
 
 static bool under_lease(rub_stage stage) {
     return stage >= RUB_STAGE_SIGNED && stage <= RUB_STAGE_SUBLET;
 }
 
-/* Signing: the partner's right and a term that is already over decide which arc it is. */
+/* Signing: a term that is already over decides which arc it is. */
 static bool may_sign(const view *v) {
-    int32_t k = v->site->rofr_partner;
-    bool exercised =
-        k >= 0 && v->p->rofr[(size_t)v->node * (size_t)v->p->study->n_partner + (size_t)k];
     int32_t end = rub_terms_end_q(v->site, 0);
     bool over = end != RUB_NEVER && v->q + 1 > end;
-    return v->q <= v->site->option_expiry_q && v->next->held == exercised &&
-           v->next->renewed == over;
+    return v->q <= v->site->option_expiry_q && v->next->renewed == over;
 }
 
 /* At the lease's end only renewing and leaving are open; before it renewing is not. */
@@ -81,9 +72,6 @@ static bool open_at(const view *v) {
         return may_sign(v);
     case RUB_ACTION_DEFER:
         return v->site->commence_q != RUB_NEVER && v->q < v->site->commence_q + v->state->deferred;
-    case RUB_ACTION_FIT_OUT:
-    case RUB_ACTION_REFRESH:
-        return may_order(v);
     case RUB_ACTION_SUBLET:
         return stage != RUB_STAGE_PAUSED || v->state->age == 0;
     case RUB_ACTION_CANCEL:
@@ -93,18 +81,34 @@ static bool open_at(const view *v) {
     }
 }
 
+bool rub_arc_open(const rub_problem *problem, const rub_automaton *a, int32_t arc, int32_t t) {
+    view v = look(problem, a, arc, t);
+    return open_at(&v);
+}
+
+bool rub_arc_has(const rub_problem *p, const rub_automaton *a, int32_t arc, int32_t node) {
+    const rub_arc *one = &a->arc[arc];
+    int32_t k = p->study->site[a->site].rofr_partner;
+    if (one->action == RUB_ACTION_FIT_OUT || one->action == RUB_ACTION_REFRESH)
+        return p->may_order[(size_t)node * (size_t)p->n_gen + one->gen] != 0;
+    if (one->action != RUB_ACTION_SIGN)
+        return true;
+    bool exercised = k >= 0 && p->rofr[(size_t)node * (size_t)p->study->n_partner + (size_t)k];
+    return a->state[one->to].held == exercised;
+}
+
 bool rub_arc_allowed(const rub_problem *problem, const rub_automaton *a, int32_t arc,
                      int32_t node) {
-    view v = look(problem, a, arc, node);
-    return open_at(&v);
+    return rub_arc_open(problem, a, arc, problem->tree->quarter[node]) &&
+           rub_arc_has(problem, a, arc, node);
 }
 
 /* ---- money ---------------------------------------------------------------------------------- */
 
-static double resale_usd(const view *v) {
-    double price = v->p->gen_usd_per_mw[(size_t)v->node * (size_t)v->p->n_gen + v->state->gen];
+static void resell(const view *v, rub_arc_terms *f) {
     double kept = v->p->study->generation[v->state->gen].residual_frac_per_year;
-    return price * v->site->block_mw * pow(kept, v->state->age / 4.0);
+    f->resale_mw += v->site->block_mw * pow(kept, v->state->age / 4.0);
+    f->resale_gen = v->state->gen;
 }
 
 static double shell_share_usd(const view *v) {
@@ -112,20 +116,18 @@ static double shell_share_usd(const view *v) {
     return v->site->build_for_q > 0 ? all / v->site->build_for_q : all;
 }
 
-static void spend(rub_arc_flow *f, double usd) {
+static void spend(rub_arc_terms *f, double usd) {
     f->cash_usd -= usd;
     f->capex_usd += usd;
 }
 
-static void order(const view *v, rub_arc_flow *f) {
-    double mw = v->site->block_mw;
-    double price = v->p->gen_usd_per_mw[(size_t)v->node * (size_t)v->p->n_gen + v->arc->gen];
-    spend(f, mw * (price + v->site->fit_usd_per_mw));
-    f->order_mw = mw;
+static void order(const view *v, rub_arc_terms *f) {
+    spend(f, v->site->block_mw * v->site->fit_usd_per_mw);
+    f->order_mw = v->site->block_mw;
     f->order_gen = v->arc->gen;
 }
 
-static void serve(const view *v, rub_arc_flow *f) {
+static void serve(const view *v, rub_arc_terms *f) {
     double mw = v->site->block_mw, share = 0.0;
     f->cash_usd -= v->site->opex_usd_per_mw_q * mw;
     if (v->state->held) {
@@ -138,14 +140,13 @@ static void serve(const view *v, rub_arc_flow *f) {
     f->training = v->state->training;
 }
 
-static void let(const view *v, rub_arc_flow *f) {
-    size_t at = (size_t)v->node * (size_t)v->p->n_region + (size_t)v->site->region;
-    f->cash_usd += v->p->sublet_usd_per_mw[at] * v->site->sublet_frac * v->site->block_mw;
+static void let(const view *v, rub_arc_terms *f) {
+    f->let_mw = v->site->sublet_frac * v->site->block_mw;
     f->sublet_mw = v->site->block_mw;
 }
 
 /* The quarter of a state that waits (or renews) in it. */
-static void hold(const view *v, rub_arc_flow *f) {
+static void hold(const view *v, rub_arc_terms *f) {
     double mw = v->site->block_mw;
     switch ((rub_stage)v->state->stage) {
     case RUB_STAGE_OPTION:
@@ -166,12 +167,12 @@ static void hold(const view *v, rub_arc_flow *f) {
     }
 }
 
-static void proceed(const view *v, rub_arc_flow *f) {
+static void proceed(const view *v, rub_arc_terms *f) {
     if (v->state->stage == RUB_STAGE_SIGNED || v->state->stage == RUB_STAGE_BUILDING)
         spend(f, shell_share_usd(v));
 }
 
-static void resume(const view *v, rub_arc_flow *f) {
+static void resume(const view *v, rub_arc_terms *f) {
     if (v->state->stage == RUB_STAGE_SUBLET)
         let(v, f);
     else if (v->state->age > 0)
@@ -180,14 +181,14 @@ static void resume(const view *v, rub_arc_flow *f) {
         spend(f, v->site->resume_usd_per_mw * v->site->block_mw);
 }
 
-static void upgrade(const view *v, rub_arc_flow *f) {
+static void upgrade(const view *v, rub_arc_terms *f) {
     double mw = v->site->block_mw;
     spend(f, v->site->upgrade_usd_per_mw * mw);
     f->cash_usd -= mw * (v->state->stage == RUB_STAGE_LIVE ? v->site->opex_usd_per_mw_q
                                                            : v->site->hold_usd_per_mw_q);
 }
 
-static void renew(const view *v, rub_arc_flow *f) {
+static void renew(const view *v, rub_arc_terms *f) {
     if (v->state->stage == RUB_STAGE_LIVE)
         serve(v, f);
     else if (v->state->stage == RUB_STAGE_BUILDING)
@@ -196,21 +197,21 @@ static void renew(const view *v, rub_arc_flow *f) {
         hold(v, f);
 }
 
-static void leave(const view *v, rub_arc_flow *f) {
+static void leave(const view *v, rub_arc_terms *f) {
     if (v->state->stage == RUB_STAGE_LIVE)
-        f->cash_usd += resale_usd(v);
+        resell(v, f);
     if (under_lease((rub_stage)v->state->stage) && !at_end(v))
         f->cash_usd -= rub_terms_exit_usd(v->site, v->q, v->state->deferred, v->state->renewed);
 }
 
-static void sublet(const view *v, rub_arc_flow *f) {
+static void sublet(const view *v, rub_arc_terms *f) {
     if (v->state->stage == RUB_STAGE_SHELL)
         f->cash_usd -= v->site->hold_usd_per_mw_q * v->site->block_mw;
     else
         f->sublet_mw = v->site->block_mw; /* assigned */
 }
 
-static void act(const view *v, rub_arc_flow *f) {
+static void act(const view *v, rub_arc_terms *f) {
     switch ((rub_action)v->arc->action) {
     case RUB_ACTION_WAIT:
         hold(v, f);
@@ -232,7 +233,7 @@ static void act(const view *v, rub_arc_flow *f) {
             (v->site->defer_usd_per_mw_q + v->site->hold_usd_per_mw_q) * v->site->block_mw;
         break;
     case RUB_ACTION_REFRESH:
-        f->cash_usd += resale_usd(v);
+        resell(v, f);
         order(v, f);
         break;
     case RUB_ACTION_FIT_OUT:
@@ -254,17 +255,17 @@ static void act(const view *v, rub_arc_flow *f) {
         leave(v, f);
         break;
     case RUB_ACTION_RETIRE:
-        f->cash_usd += resale_usd(v);
+        resell(v, f);
         break;
     default:
         break;
     }
 }
 
-rub_arc_flow rub_arc_flow_at(const rub_problem *problem, const rub_automaton *a, int32_t arc,
-                             int32_t node) {
-    view v = look(problem, a, arc, node);
-    rub_arc_flow f = {0};
+rub_arc_terms rub_arc_terms_at(const rub_problem *problem, const rub_automaton *a, int32_t arc,
+                               int32_t t) {
+    view v = look(problem, a, arc, t);
+    rub_arc_terms f = {0};
     act(&v, &f);
     bool leaves = v.arc->action == RUB_ACTION_CANCEL ||
                   (v.arc->action == RUB_ACTION_SUBLET && v.next->stage == RUB_STAGE_ENDED);
@@ -276,20 +277,48 @@ rub_arc_flow rub_arc_flow_at(const rub_problem *problem, const rub_automaton *a,
     return f;
 }
 
-double rub_state_terminal_usd(const rub_problem *problem, const rub_automaton *a, int32_t state,
-                              int32_t leaf) {
+double rub_arc_terms_cash(const rub_problem *p, const rub_arc_terms *f, int32_t region,
+                          int32_t node) {
+    const double *price = p->gen_usd_per_mw + (size_t)node * (size_t)p->n_gen;
+    double let = p->sublet_usd_per_mw[(size_t)node * (size_t)p->n_region + (size_t)region];
+    return f->cash_usd - f->order_mw * price[f->order_gen] + f->resale_mw * price[f->resale_gen] +
+           f->let_mw * let;
+}
+
+double rub_arc_terms_capex(const rub_problem *p, const rub_arc_terms *f, int32_t node) {
+    return f->capex_usd +
+           f->order_mw * p->gen_usd_per_mw[(size_t)node * (size_t)p->n_gen + f->order_gen];
+}
+
+rub_arc_flow rub_arc_flow_at(const rub_problem *problem, const rub_automaton *a, int32_t arc,
+                             int32_t node) {
+    rub_arc_terms f = rub_arc_terms_at(problem, a, arc, problem->tree->quarter[node]);
+    int32_t region = problem->study->site[a->site].region;
+    return (rub_arc_flow){.cash_usd = rub_arc_terms_cash(problem, &f, region, node),
+                          .capex_usd = rub_arc_terms_capex(problem, &f, node),
+                          .order_mw = f.order_mw,
+                          .own_mw = f.own_mw,
+                          .sublet_mw = f.sublet_mw,
+                          .order_gen = f.order_gen,
+                          .live_gen = f.live_gen,
+                          .training = f.training};
+}
+
+rub_arc_terms rub_state_terminal_terms(const rub_problem *problem, const rub_automaton *a,
+                                       int32_t state) {
     const rub_study *study = problem->study;
     const rub_study_site *site = &study->site[a->site];
     const rub_block_state *s = &a->state[state];
-    double worth = 0.0, done = 0.0;
+    rub_arc_terms f = {0};
+    double done = 0.0;
     if (s->stage == RUB_STAGE_LIVE || s->stage == RUB_STAGE_FITTING) {
-        double price = problem->gen_usd_per_mw[(size_t)leaf * (size_t)problem->n_gen + s->gen];
         double age = s->stage == RUB_STAGE_LIVE ? s->age : 0.0;
-        worth += price * site->block_mw *
-                 pow(study->generation[s->gen].residual_frac_per_year, age / 4.0);
+        f.resale_gen = s->gen;
+        f.resale_mw =
+            site->block_mw * pow(study->generation[s->gen].residual_frac_per_year, age / 4.0);
     }
     if (!site->owned || !under_lease((rub_stage)s->stage))
-        return worth;
+        return f;
     if (s->stage == RUB_STAGE_BUILDING || s->stage == RUB_STAGE_PAUSED)
         done = site->build_for_q > 0 ? 1.0 - (double)s->remaining / site->build_for_q : 1.0;
     else if (s->stage != RUB_STAGE_SIGNED)
@@ -297,5 +326,12 @@ double rub_state_terminal_usd(const rub_problem *problem, const rub_automaton *a
     double kept = study->shell_life_years > 0
                       ? fmax(0.0, 1.0 - problem->n_quarter / 4.0 / study->shell_life_years)
                       : 0.0;
-    return worth + kept * (site->sign_usd + site->shell_usd_per_mw * site->block_mw * done);
+    f.cash_usd = kept * (site->sign_usd + site->shell_usd_per_mw * site->block_mw * done);
+    return f;
+}
+
+double rub_state_terminal_usd(const rub_problem *problem, const rub_automaton *a, int32_t state,
+                              int32_t leaf) {
+    rub_arc_terms f = rub_state_terminal_terms(problem, a, state);
+    return rub_arc_terms_cash(problem, &f, problem->study->site[a->site].region, leaf);
 }

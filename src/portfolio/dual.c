@@ -1,44 +1,24 @@
-/* Dual: the bound and its multipliers.
+/* Dual: the bound at given prices.
  *
  * L(prices) = sum of blocks' best values + market's best value + prices * limits. Blocks are priced
  * by dynamic programming, the market in closed form (every load, step and link on its own), so L is
- * an upper bound at any prices >= 0. It is convex; the residual of the rows is a subgradient.
- * Multipliers follow the volume algorithm (Barahona and Anbil 2000, Math. Program. 87): steps from
- * the best point along an average of residuals, in a metric that measures each row in its own
- * money. */
+ * an upper bound at any prices >= 0. It is convex; the residual of the rows is a subgradient. Sites
+ * run in parallel, then nodes in parallel; sums are taken in one order whatever the threads. */
 #include "portfolio/dual.h"
 
 #include "base/array.h"
 #include "base/tasks.h"
+#include "portfolio/dual_rows.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Rows in one vector: balances, grid, order, sublet (by node), then budgets by node. */
-typedef struct rows {
-    size_t n, unit, grid, order, sublet, budget; /* count, and where each kind begins */
-} rows;
+enum { CHUNK = 256 }; /* nodes of one task */
 
-struct rub_dual {
-    const rub_compiled *c;
-    const rub_problem *p;
-    rows at;
-    int32_t n_thread;
-    double **gain, **value; /* scratch by thread */
-    int32_t **choice, **path;
-    double *site_value;    /* (n_site) */
-    double *site_residual; /* (n_site, rows.n): what the site's blocks use, negative */
-    double *residual;      /* (rows.n) */
-    double *mw_price;      /* (n_node, n_region, n_gen, 2): price of a live MW, best use */
-    uint8_t *mw_use;       /* 0 idle, 1 inference, 2 training */
-    const rub_prices *prices;
-    size_t max_entry;
-};
-
-static rows layout(const rub_problem *p) {
+static rub_dual_rows layout(const rub_problem *p) {
     size_t n = (size_t)p->n_node, r = (size_t)p->n_region;
-    rows at = {.unit = 0, .grid = n * (r + 1)};
+    rub_dual_rows at = {.unit = 0, .grid = n * (r + 1)};
     at.order = at.grid + n * r;
     at.sublet = at.order + n * (size_t)p->n_gen;
     at.budget = at.sublet + n * r;
@@ -46,36 +26,50 @@ static rows layout(const rub_problem *p) {
     return at;
 }
 
-rub_status rub_dual_create(const rub_compiled *c, int32_t n_thread, rub_dual **out,
-                           rub_error *err) {
+static bool allocate(rub_dual *d) {
+    const rub_problem *p = d->p;
+    size_t n = (size_t)p->n_node, r = (size_t)p->n_region, g = (size_t)p->n_gen;
+    size_t pools = r * g * 2 * n;
+    bool ok = (d->work = RUB_NEW(rub_level_work, d->n_thread)) != NULL;
+    for (int32_t i = 0; ok && i < d->n_thread; i++)
+        ok = rub_level_work_init(d->l, &d->work[i]);
+    return ok && (d->path = RUB_NEW(uint16_t, (size_t)d->l->n_site * n)) &&
+           (d->site_value = RUB_NEW(double, d->l->n_site)) &&
+           (d->node_value = RUB_NEW(double, n)) && (d->residual = RUB_NEW(double, d->at.n)) &&
+           (d->capex = RUB_NEW(double, n)) && (d->order = RUB_NEW(double, g *n)) &&
+           (d->resale = RUB_NEW(double, g *n)) && (d->own = RUB_NEW(double, pools)) &&
+           (d->own_use = RUB_NEW(uint8_t, pools)) && (d->let = RUB_NEW(double, r *n)) &&
+           (d->depth = RUB_NEW(double, r *n)) &&
+           (d->held = RUB_NEW(double, ((size_t)p->study->n_partner + 1) * 2 * n));
+}
+
+/* Where a partner exercises its right; the last two columns are of sites that no partner has a right
+ * on. */
+static void fill_held(rub_dual *d) {
+    const rub_problem *p = d->p;
+    int32_t partners = p->study->n_partner;
+    for (int32_t k = 0; k <= partners; k++)
+        for (int32_t n = 0; n < p->n_node; n++) {
+            bool is = k < partners && p->rofr[(size_t)n * (size_t)partners + (size_t)k];
+            double *column = d->held + (size_t)k * 2 * (size_t)p->n_node;
+            column[n] = is ? -HUGE_VAL : 0.0;
+            column[p->n_node + n] = is ? 0.0 : -HUGE_VAL;
+        }
+}
+
+rub_status rub_dual_create(const rub_levels *l, int32_t n_thread, rub_dual **out, rub_error *err) {
     rub_dual *d = RUB_NEW(rub_dual, 1);
-    const rub_problem *p = c->problem;
     if (!d)
         return rub_error_set(err, RUB_NO_MEMORY, "out of memory");
-    d->c = c;
-    d->p = p;
-    d->at = layout(p);
+    d->l = l;
+    d->p = l->problem;
+    d->at = layout(d->p);
     d->n_thread = rub_thread_count(n_thread);
-    for (int32_t s = 0; s < c->n_site; s++)
-        d->max_entry = c->site[s].first[p->n_node] > (int32_t)d->max_entry
-                           ? (size_t)c->site[s].first[p->n_node]
-                           : d->max_entry;
-    size_t t = (size_t)d->n_thread, states = (size_t)p->n_node * (size_t)c->max_state;
-    bool ok = (d->gain = RUB_NEW(double *, t)) && (d->value = RUB_NEW(double *, t)) &&
-              (d->choice = RUB_NEW(int32_t *, t)) && (d->path = RUB_NEW(int32_t *, t));
-    for (size_t i = 0; ok && i < t; i++)
-        ok = (d->gain[i] = RUB_NEW(double, d->max_entry)) &&
-             (d->value[i] = RUB_NEW(double, states)) && (d->choice[i] = RUB_NEW(int32_t, states)) &&
-             (d->path[i] = RUB_NEW(int32_t, p->n_node));
-    size_t pools = (size_t)p->n_node * (size_t)rub_market_n_cap(p);
-    ok = ok && (d->site_value = RUB_NEW(double, c->n_site)) &&
-         (d->site_residual = RUB_NEW(double, (size_t)c->n_site * d->at.n)) &&
-         (d->residual = RUB_NEW(double, d->at.n)) && (d->mw_price = RUB_NEW(double, pools)) &&
-         (d->mw_use = RUB_NEW(uint8_t, pools));
-    if (!ok) {
+    if (!allocate(d)) {
         rub_dual_free(d);
         return rub_error_set(err, RUB_NO_MEMORY, "out of memory for the bound");
     }
+    fill_held(d);
     *out = d;
     return RUB_OK;
 }
@@ -83,104 +77,119 @@ rub_status rub_dual_create(const rub_compiled *c, int32_t n_thread, rub_dual **o
 void rub_dual_free(rub_dual *d) {
     if (!d)
         return;
-    for (int32_t i = 0; i < d->n_thread; i++) {
-        free(d->gain ? d->gain[i] : NULL);
-        free(d->value ? d->value[i] : NULL);
-        free(d->choice ? d->choice[i] : NULL);
-        free(d->path ? d->path[i] : NULL);
-    }
-    free(d->gain);
-    free(d->value);
-    free(d->choice);
-    free(d->path);
-    free(d->site_value);
-    free(d->site_residual);
-    free(d->residual);
-    free(d->mw_price);
-    free(d->mw_use);
+    for (int32_t i = 0; d->work && i < d->n_thread; i++)
+        rub_level_work_clear(&d->work[i]);
+    void *all[] = {d->work,  d->path,  d->site_value, d->node_value, d->residual,
+                   d->capex, d->order, d->resale,     d->own,        d->own_use,
+                   d->let,   d->depth, d->held};
+    for (size_t i = 0; i < RUB_LEN(all); i++)
+        free(all[i]);
     free(d);
 }
 
 /* ---- blocks ---------------------------------------------------------------------------------- */
 
-static void price_capacity(rub_dual *d) {
+/* Best use of a live MW of a pool: idle, inference, training. */
+static void price_pool(rub_dual *d, int32_t n, int32_t r, int32_t g) {
     const rub_problem *p = d->p;
     const rub_prices *x = d->prices;
-    for (int32_t n = 0; n < p->n_node; n++)
-        for (int32_t r = 0; r < p->n_region; r++)
-            for (int32_t g = 0; g < p->n_gen; g++) {
-                size_t nr = (size_t)n * (size_t)p->n_region + (size_t)r,
-                       ng = (size_t)n * (size_t)p->n_gen + (size_t)g;
-                const double *unit = x->unit + (size_t)n * (size_t)(p->n_region + 1);
-                double cost = x->weight[n] * p->power_usd_per_mw[nr] + x->grid[nr];
-                double infer = unit[r] * p->tok_per_s_per_mw[ng] - cost;
-                double train = unit[p->n_region] * p->train_per_mw[ng] - cost;
-                size_t at = (nr * (size_t)p->n_gen + (size_t)g) * 2;
-                d->mw_price[at] = d->mw_price[at + 1] = fmax(0.0, infer);
-                d->mw_use[at] = d->mw_use[at + 1] = infer > 0;
-                if (train > d->mw_price[at + 1]) {
-                    d->mw_price[at + 1] = train;
-                    d->mw_use[at + 1] = 2;
-                }
-            }
-}
-
-static size_t pool_of(const rub_problem *p, int32_t node, int32_t region, const rub_entry *e) {
-    return (((size_t)node * (size_t)p->n_region + (size_t)region) * (size_t)p->n_gen +
-            e->live_gen) *
-               2 +
-           e->training;
-}
-
-static double gain_of(const rub_dual *d, const rub_compiled_site *s, int32_t n,
-                      const rub_entry *e) {
-    const rub_problem *p = d->p;
-    const rub_prices *x = d->prices;
-    double gain = x->weight[n] * e->cash_usd - x->capex[n] * e->capex_usd;
-    if (e->own_mw > 0)
-        gain += e->own_mw * d->mw_price[pool_of(p, n, s->region, e)];
-    if (e->order_mw > 0)
-        gain -= e->order_mw * x->order[(size_t)n * (size_t)p->n_gen + e->order_gen];
-    if (e->sublet_mw > 0)
-        gain -= e->sublet_mw * x->sublet[(size_t)n * (size_t)p->n_region + (size_t)s->region];
-    return gain;
-}
-
-/* What n_block blocks that take this entry use of the rows. */
-static void use_rows(const rub_dual *d, const rub_compiled_site *s, int32_t n, const rub_entry *e,
-                     double *residual) {
-    const rub_problem *p = d->p;
-    double many = s->n_block;
-    size_t nr = (size_t)n * (size_t)p->n_region + (size_t)s->region;
-    if (e->own_mw > 0) {
-        size_t pool = pool_of(p, n, s->region, e), ng = (size_t)n * (size_t)p->n_gen + e->live_gen;
-        double mw = many * e->own_mw;
-        double *unit = residual + d->at.unit + (size_t)n * (size_t)(p->n_region + 1);
-        if (d->mw_use[pool] == 1)
-            unit[s->region] += mw * p->tok_per_s_per_mw[ng];
-        else if (d->mw_use[pool] == 2)
-            unit[p->n_region] += mw * p->train_per_mw[ng];
-        if (d->mw_use[pool])
-            residual[d->at.grid + nr] -= mw;
+    size_t nr = (size_t)n * (size_t)p->n_region + (size_t)r,
+           ng = (size_t)n * (size_t)p->n_gen + (size_t)g;
+    const double *unit = x->unit + (size_t)n * (size_t)(p->n_region + 1);
+    double cost = x->weight[n] * p->power_usd_per_mw[nr] + x->grid[nr];
+    double infer = unit[r] * p->tok_per_s_per_mw[ng] - cost;
+    double train = unit[p->n_region] * p->train_per_mw[ng] - cost;
+    size_t at = rub_dual_pool(p, r, g, 0) + (size_t)n, second = at + (size_t)p->n_node;
+    d->own[at] = d->own[second] = fmax(0.0, infer);
+    d->own_use[at] = d->own_use[second] = infer > 0;
+    if (train > d->own[second]) {
+        d->own[second] = train;
+        d->own_use[second] = 2;
     }
-    residual[d->at.order + (size_t)n * (size_t)p->n_gen + e->order_gen] -= many * e->order_mw;
-    residual[d->at.sublet + nr] -= many * e->sublet_mw;
-    residual[d->at.budget + (size_t)n] -= many * e->capex_usd; /* by node; added up to rows later */
+}
+
+static void price_nodes(void *ctx, int32_t chunk, int32_t thread) {
+    rub_dual *d = ctx;
+    const rub_problem *p = d->p;
+    const rub_prices *x = d->prices;
+    (void)thread;
+    for (int32_t n = chunk * CHUNK; n < p->n_node && n < (chunk + 1) * CHUNK; n++) {
+        double w = x->weight[n];
+        d->capex[n] = -x->capex[n];
+        for (int32_t g = 0; g < p->n_gen; g++) {
+            size_t ng = (size_t)n * (size_t)p->n_gen + (size_t)g,
+                   at = (size_t)g * (size_t)p->n_node + (size_t)n;
+            d->resale[at] = w * p->gen_usd_per_mw[ng];
+            d->order[at] = p->may_order[ng]
+                               ? -(w + x->capex[n]) * p->gen_usd_per_mw[ng] - x->order[ng]
+                               : -HUGE_VAL;
+        }
+        for (int32_t r = 0; r < p->n_region; r++) {
+            size_t nr = (size_t)n * (size_t)p->n_region + (size_t)r,
+                   at = (size_t)r * (size_t)p->n_node + (size_t)n;
+            d->let[at] = w * p->sublet_usd_per_mw[nr];
+            d->depth[at] = -x->sublet[nr];
+            for (int32_t g = 0; g < p->n_gen; g++)
+                price_pool(d, n, r, g);
+        }
+    }
+}
+
+static void view_of(const rub_dual *d, int32_t site, const double **column) {
+    const rub_problem *p = d->p;
+    size_t n = (size_t)p->n_node, r = (size_t)d->l->site[site].region;
+    int32_t k = p->study->site[site].rofr_partner;
+    column[RUB_COLUMN_CASH] = d->prices->weight;
+    column[RUB_COLUMN_CAPEX] = d->capex;
+    column[RUB_COLUMN_LET] = d->let + r * n;
+    column[RUB_COLUMN_DEPTH] = d->depth + r * n;
+    const double *held = d->held + (size_t)(k >= 0 ? k : p->study->n_partner) * 2 * n;
+    column[RUB_COLUMN_FREE] = held;
+    column[RUB_COLUMN_HELD] = held + n;
+    for (int32_t g = 0; g < p->n_gen; g++) {
+        column[rub_column_order(g)] = d->order + (size_t)g * n;
+        column[rub_column_resale(g)] = d->resale + (size_t)g * n;
+        for (int f = 0; f < 2; f++)
+            column[rub_column_own(g, f, 0)] = column[rub_column_own(g, f, 1)] =
+                d->own + rub_dual_pool(p, (int32_t)r, g, f);
+    }
 }
 
 static void price_site(void *ctx, int32_t site, int32_t thread) {
     rub_dual *d = ctx;
-    const rub_compiled_site *s = &d->c->site[site];
-    double *gain = d->gain[thread], *residual = d->site_residual + (size_t)site * d->at.n;
-    for (int32_t n = 0; n < d->p->n_node; n++)
-        for (int32_t e = s->first[n]; e < s->first[n + 1]; e++)
-            gain[e] = gain_of(d, s, n, &s->entry[e]);
-    double best = rub_compiled_best(d->c, site, gain, d->value[thread], d->choice[thread]);
-    rub_compiled_follow(d->c, site, d->choice[thread], d->path[thread]);
-    d->site_value[site] = s->n_block * best;
-    memset(residual, 0, d->at.n * sizeof *residual);
-    for (int32_t n = 0; n < d->p->n_node; n++)
-        use_rows(d, s, n, &s->entry[d->path[thread][n]], residual);
+    const double *column[RUB_COLUMN_GEN + 6 * 256];
+    view_of(d, site, column);
+    double best = rub_levels_best(d->l, site, column, NULL, &d->work[thread]);
+    rub_levels_follow(d->l, site, column, NULL, &d->work[thread],
+                      d->path + (size_t)site * (size_t)d->p->n_node);
+    d->site_value[site] = d->l->site[site].n_block * best;
+}
+
+/* What a site's blocks that take this entry use of the rows. */
+static void use_rows(rub_dual *d, const rub_level_site *s, int32_t n, const rub_level_entry *e) {
+    const rub_problem *p = d->p;
+    const rub_arc_terms *f = &e->f;
+    double many = s->n_block, *residual = d->residual;
+    size_t nr = (size_t)n * (size_t)p->n_region + (size_t)s->region;
+    if (f->own_mw > 0) {
+        uint8_t use = d->own_use[rub_dual_pool(p, s->region, f->live_gen, f->training) + (size_t)n];
+        size_t ng = (size_t)n * (size_t)p->n_gen + f->live_gen;
+        double mw = many * f->own_mw;
+        double *unit = residual + d->at.unit + (size_t)n * (size_t)(p->n_region + 1);
+        if (use == 1)
+            unit[s->region] += mw * p->tok_per_s_per_mw[ng];
+        else if (use == 2)
+            unit[p->n_region] += mw * p->train_per_mw[ng];
+        if (use)
+            residual[d->at.grid + nr] -= mw;
+    }
+    if (f->order_mw > 0)
+        residual[d->at.order + (size_t)n * (size_t)p->n_gen + f->order_gen] -= many * f->order_mw;
+    if (f->sublet_mw > 0)
+        residual[d->at.sublet + nr] -= many * f->sublet_mw;
+    /* spend by node; added up to rows later */
+    if (f->capex_usd > 0 || f->order_mw > 0)
+        residual[d->at.budget + (size_t)n] -= many * rub_arc_terms_capex(p, f, n);
 }
 
 /* ---- market and limits in closed form ---------------------------------------------------------
@@ -305,123 +314,36 @@ static double budgets(rub_dual *d) {
     return sum;
 }
 
+static void settle_nodes(void *ctx, int32_t chunk, int32_t thread) {
+    rub_dual *d = ctx;
+    const rub_problem *p = d->p;
+    (void)thread;
+    for (int32_t n = chunk * CHUNK; n < p->n_node && n < (chunk + 1) * CHUNK; n++) {
+        int32_t t = p->tree->quarter[n];
+        for (int32_t s = 0; s < d->l->n_site; s++) {
+            const rub_level_site *site = &d->l->site[s];
+            uint16_t e = d->path[(size_t)s * (size_t)p->n_node + (size_t)n];
+            use_rows(d, site, n, &site->level[t].entry[e]);
+        }
+        d->node_value[n] = node_value(d, n);
+    }
+}
+
 double rub_dual_bound(rub_dual *d, const rub_prices *prices) {
     double sum = 0.0;
+    int32_t chunks = (d->p->n_node + CHUNK - 1) / CHUNK;
     d->prices = prices;
-    price_capacity(d);
-    rub_parallel_for(d->c->n_site, d->n_thread, price_site, d);
+    rub_parallel_for(chunks, d->n_thread, price_nodes, d);
+    rub_parallel_for(d->l->n_site, d->n_thread, price_site, d);
     memset(d->residual, 0, d->at.n * sizeof(double));
-    for (int32_t s = 0; s < d->c->n_site; s++) {
-        const double *from = d->site_residual + (size_t)s * d->at.n;
+    rub_parallel_for(chunks, d->n_thread, settle_nodes, d);
+    for (int32_t s = 0; s < d->l->n_site; s++)
         sum += d->site_value[s];
-        for (size_t i = 0; i < d->at.n; i++)
-            d->residual[i] += from[i];
-    }
     for (int32_t n = 0; n < d->p->n_node; n++)
-        sum += node_value(d, n);
+        sum += d->node_value[n];
     return sum + budgets(d);
 }
 
-/* ---- volume algorithm ------------------------------------------------------------------------ */
-
-/* Each row's natural price and amount: a step moves a price by its natural price times the
- * residual's share of the natural amount. */
-static void natural(const rub_dual *d, const rub_prices *x, double *price, double *amount) {
-    const rub_problem *p = d->p;
-    for (int32_t n = 0; n < p->n_node; n++) {
-        double w = x->weight[n];
-        for (int32_t i = 0; i < p->n_demand; i++) {
-            const rub_study_demand *load = &p->study->demand[i];
-            size_t from = (size_t)n * (size_t)p->n_demand + (size_t)i;
-            size_t to = d->at.unit + (size_t)n * (size_t)(p->n_region + 1) +
-                        (size_t)(load->load_class == RUB_TRAINING ? p->n_region : load->region);
-            price[to] = fmax(price[to], w * (p->value_usd[from] + p->penalty_usd[from]));
-            amount[to] += p->demand[from];
-        }
-        for (int32_t r = 0; r < p->n_region; r++) {
-            size_t nr = (size_t)n * (size_t)p->n_region + (size_t)r;
-            price[d->at.grid + nr] = w * 2e6; /* about the yearly cost of a MW, a quarter of it */
-            amount[d->at.grid + nr] = p->grid_mw[nr];
-            price[d->at.sublet + nr] = w * p->sublet_usd_per_mw[nr];
-            amount[d->at.sublet + nr] = p->sublet_depth_mw[nr];
-        }
-        for (int32_t g = 0; g < p->n_gen; g++) {
-            size_t ng = (size_t)n * (size_t)p->n_gen + (size_t)g;
-            price[d->at.order + ng] = w * p->gen_usd_per_mw[ng];
-            amount[d->at.order + ng] = p->supply_mw[ng];
-        }
-        if (rub_is_budget_row(p, n)) {
-            price[d->at.budget + (size_t)n] = w;
-            amount[d->at.budget + (size_t)n] =
-                p->budget_usd[p->budget_of_quarter[p->tree->quarter[n]]];
-        }
-    }
-    for (size_t i = 0; i < d->at.n; i++)
-        if (!(amount[i] > 0) || !isfinite(amount[i]) || !(price[i] > 0))
-            amount[i] = price[i] = 0.0; /* a row without scale: its price stays */
-}
-
-static void gather(const rub_dual *d, const rub_prices *x, double *v) {
-    memcpy(v + d->at.unit, x->unit, (d->at.grid - d->at.unit) * sizeof *v);
-    memcpy(v + d->at.grid, x->grid, (d->at.order - d->at.grid) * sizeof *v);
-    memcpy(v + d->at.order, x->order, (d->at.sublet - d->at.order) * sizeof *v);
-    memcpy(v + d->at.sublet, x->sublet, (d->at.budget - d->at.sublet) * sizeof *v);
-    memcpy(v + d->at.budget, x->budget, (d->at.n - d->at.budget) * sizeof *v);
-}
-
-static void scatter(const rub_dual *d, const double *v, rub_prices *x) {
-    memcpy(x->unit, v + d->at.unit, (d->at.grid - d->at.unit) * sizeof *v);
-    memcpy(x->grid, v + d->at.grid, (d->at.order - d->at.grid) * sizeof *v);
-    memcpy(x->order, v + d->at.order, (d->at.sublet - d->at.order) * sizeof *v);
-    memcpy(x->sublet, v + d->at.sublet, (d->at.budget - d->at.sublet) * sizeof *v);
-    memcpy(x->budget, v + d->at.budget, (d->at.n - d->at.budget) * sizeof *v);
-    rub_prices_spread_budget(d->p, x);
-}
-
-void rub_dual_improve(rub_dual *d, rub_prices *x, double value, double gap_frac, int32_t turns,
-                      double *bound) {
-    size_t n = d->at.n;
-    double *store = RUB_NEW(double, 5 * n);
-    if (!store)
-        return;
-    double *price = store, *amount = store + n, *best = store + 2 * n, *mean = store + 3 * n,
-           *now = store + 4 * n;
-    natural(d, x, price, amount);
-    gather(d, x, best);
-    rub_prices_spread_budget(d->p, x);
-    double least = rub_dual_bound(d, x), f = 0.4, alpha = 0.3;
-    memcpy(mean, d->residual, n * sizeof *mean);
-    int32_t red = 0;
-    for (int32_t turn = 0; turn < turns && least - value > gap_frac * fmax(1.0, fabs(value));
-         turn++) {
-        double norm = 0.0, agree = 0.0;
-        for (size_t i = 0; i < n; i++)
-            if (amount[i] > 0 && !(best[i] <= 0 && mean[i] > 0))
-                norm += price[i] * mean[i] * mean[i] / amount[i];
-        if (!(norm > 0))
-            break;
-        double target = fmax(value, least - 0.2 * fabs(least)), step = f * (least - target) / norm;
-        for (size_t i = 0; i < n; i++)
-            now[i] = amount[i] > 0 ? fmax(0.0, best[i] - step * price[i] * mean[i] / amount[i])
-                                   : best[i];
-        scatter(d, now, x);
-        double here = rub_dual_bound(d, x);
-        for (size_t i = 0; i < n; i++)
-            agree += amount[i] > 0 ? d->residual[i] * mean[i] * price[i] / amount[i] : 0.0;
-        for (size_t i = 0; i < n; i++)
-            mean[i] = alpha * d->residual[i] + (1 - alpha) * mean[i];
-        if (here < least) {
-            least = here;
-            memcpy(best, now, n * sizeof *best);
-            f = fmin(2.0, agree > 0 ? f * 1.1 : f);
-            red = 0;
-        } else if (++red >= 8) {
-            f = fmax(f * 0.66, 1e-4);
-            alpha = fmax(0.02, alpha * 0.9);
-            red = 0;
-        }
-    }
-    scatter(d, best, x);
-    *bound = least;
-    free(store);
+const uint16_t *rub_dual_path(const rub_dual *d, int32_t site) {
+    return d->path + (size_t)site * (size_t)d->p->n_node;
 }

@@ -2,11 +2,12 @@
 #ifndef RUB_PORTFOLIO_DUAL_H
 #define RUB_PORTFOLIO_DUAL_H
 
+#include "portfolio/levels.h"
 #include "portfolio/pricing.h"
 
 typedef struct rub_dual rub_dual;
 
-rub_status rub_dual_create(const rub_compiled *compiled, int32_t n_thread, rub_dual **out,
+rub_status rub_dual_create(const rub_levels *levels, int32_t n_thread, rub_dual **out,
                            rub_error *err);
 void rub_dual_free(rub_dual *dual);
 
@@ -18,5 +19,8 @@ double rub_dual_bound(rub_dual *dual, const rub_prices *prices);
  * gap of value (a plan's worth). Prices are the best found, *bound theirs. */
 void rub_dual_improve(rub_dual *dual, rub_prices *prices, double value, double gap_frac,
                       int32_t turns, double *bound);
+
+/* Entries that a block of the site takes at the last prices evaluated (n_node). */
+const uint16_t *rub_dual_path(const rub_dual *dual, int32_t site);
 
 #endif

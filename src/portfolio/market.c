@@ -103,20 +103,26 @@ static int32_t balance_of(const rub_problem *p, int32_t demand) {
     return d->load_class == RUB_TRAINING ? p->n_region : d->region;
 }
 
-static void add_loads(rub_market *k, int32_t node) {
-    const rub_problem *p = k->p;
+/* What a unit that must be served and is not costs on top. */
+static double must_usd(const rub_problem *p, int32_t node) {
     double dearest = 0.0;
-    const bool in = p->allow & RUB_ALLOW_RENT_IN, out = p->allow & RUB_ALLOW_RENT_OUT;
     for (int32_t i = 0; i < p->n_demand; i++) {
         size_t at = (size_t)node * (size_t)p->n_demand + (size_t)i;
         dearest = fmax(dearest, p->value_usd[at] + p->penalty_usd[at]);
     }
+    return RUB_MARKET_HUGE * (dearest + 1.0);
+}
+
+static void add_loads(rub_market *k, int32_t node) {
+    const rub_problem *p = k->p;
+    double huge = must_usd(p, node);
+    const bool in = p->allow & RUB_ALLOW_RENT_IN, out = p->allow & RUB_ALLOW_RENT_OUT;
     for (int32_t i = 0; i < p->n_demand; i++) {
         size_t at = (size_t)node * (size_t)p->n_demand + (size_t)i;
         double worth = p->value_usd[at] + p->penalty_usd[at];
         double must = p->study->demand[i].must_serve_frac * p->demand[at];
         double unit = unit_of(k, balance_of(p, i));
-        add(k, MUST, i, 0, (worth + RUB_MARKET_HUGE * (dearest + 1.0)) * unit, must / unit);
+        add(k, MUST, i, 0, (worth + huge) * unit, must / unit);
         add(k, SERVED, i, 0, worth * unit, (p->demand[at] - must) / unit);
     }
     for (int32_t m = 0; m <= p->n_region; m++)
@@ -375,9 +381,44 @@ double rub_market_clear(rub_market *k, int32_t node, const double *cap, rub_plan
         }
     for (int32_t i = 0; i < p->n_demand; i++) {
         size_t at = (size_t)node * (size_t)p->n_demand + (size_t)i;
-        worth -= p->penalty_usd[at] * p->demand[at];
+        double must = p->study->demand[i].must_serve_frac * p->demand[at];
+        worth -= p->penalty_usd[at] * p->demand[at] + must_usd(p, node) * must;
     }
     for (int32_t m = 0; unit_price && m <= p->n_region; m++)
         unit_price[m] = fmax(0.0, -k->reduced[k->n + m]) / unit_of(k, m);
     return worth;
+}
+
+void rub_market_grid_prices(const rub_market *k, int32_t node, double *grid_price) {
+    const rub_problem *p = k->p;
+    int32_t row = p->n_region + 1; /* limited regions' rows follow the balances */
+    for (int32_t r = 0; r < p->n_region; r++) {
+        bool limited = isfinite(p->grid_mw[(size_t)node * (size_t)p->n_region + (size_t)r]);
+        grid_price[r] = limited ? fmax(0.0, -k->reduced[k->n + row++]) : 0.0;
+    }
+}
+
+double rub_market_constant(const rub_problem *p, int32_t n, const double *unit,
+                           const double *grid) {
+    double sum = 0.0, huge = must_usd(p, n);
+    size_t steps = (size_t)(p->n_region + 1) * (size_t)p->n_step;
+    for (int32_t i = 0; i < p->n_demand; i++) {
+        size_t at = (size_t)n * (size_t)p->n_demand + (size_t)i;
+        double worth = p->value_usd[at] + p->penalty_usd[at] - unit[balance_of(p, i)];
+        double must = p->study->demand[i].must_serve_frac * p->demand[at];
+        sum += fmax(0.0, worth) * (p->demand[at] - must) - p->penalty_usd[at] * p->demand[at];
+        sum += (fmax(0.0, worth + huge) - huge) * must;
+    }
+    for (size_t i = 0; i < steps; i++) {
+        size_t at = (size_t)n * steps + i;
+        double price = unit[i / (size_t)p->n_step];
+        if (p->allow & RUB_ALLOW_RENT_IN)
+            sum += fmax(0.0, price - p->rent_in_usd[at]) * p->rent_in_depth[at];
+        if (p->allow & RUB_ALLOW_RENT_OUT)
+            sum += fmax(0.0, p->rent_out_usd[at] - price) * p->rent_out_depth[at];
+    }
+    for (int32_t r = 0; r < p->n_region; r++)
+        if (grid[r] > 0)
+            sum += grid[r] * p->grid_mw[(size_t)n * (size_t)p->n_region + (size_t)r];
+    return sum;
 }

@@ -23,6 +23,27 @@ int32_t rub_market_n_cap(const rub_problem *problem);
 double rub_market_clear(rub_market *market, int32_t node, const double *cap, rub_plan *plan,
                         double *unit_price);
 
+/* After rub_market_clear at node: what one more MW of grid is worth (n_region). */
+void rub_market_grid_prices(const rub_market *market, int32_t node, double *grid_price);
+
+/* No market can be worth more than this plus sum of cap * rub_market_mw_price, at any prices of 0 or more
+ * that differ over a link by at most its cost; the prices of rub_market_clear give its worth. */
+double rub_market_constant(const rub_problem *problem, int32_t node, const double *unit_price,
+                           const double *grid_price);
+
+/* What those prices make of one live MW. */
+static inline double rub_market_mw_price(const rub_problem *p, int32_t node, int32_t region,
+                                         int32_t gen, int training, const double *unit_price,
+                                         const double *grid_price) {
+    size_t ng = (size_t)node * (size_t)p->n_gen + (size_t)gen;
+    double cost = p->power_usd_per_mw[(size_t)node * (size_t)p->n_region + (size_t)region] +
+                  grid_price[region];
+    double infer = unit_price[region] * p->tok_per_s_per_mw[ng] - cost;
+    double train = training ? unit_price[p->n_region] * p->train_per_mw[ng] - cost : 0.0;
+    double most = infer > train ? infer : train;
+    return most > 0 ? most : 0.0;
+}
+
 /* Worth of one unit of load that must be served and is not, relative to the dearest load. */
 #define RUB_MARKET_HUGE 100.0
 

@@ -8,6 +8,7 @@
 #include "portfolio/pricing.h"
 
 #include "base/array.h"
+#include "base/rng.h"
 #include "base/tasks.h"
 #include "portfolio/dual.h"
 #include "portfolio/search.h"
@@ -18,18 +19,21 @@
 #include <string.h>
 #include <time.h>
 
-enum { CHAINS = 4, MOVES = 6, TURNS = 24 };
+enum { CHAINS = 4, MOVES = 6, TURNS = 24, FEW = 12, FEW_NODES = 300 };
 
 typedef struct solver {
     const rub_problem *p;
     const rub_solve_def *def;
-    rub_compiled compiled;
+    rub_levels levels;
     rub_dual *dual;
-    rub_search *best, *chain[CHAINS];
+    rub_search *best, *base, *chain[CHAINS];
     rub_prices prices;
     double *leaf_weight; /* of the prices (n_leaf) */
     double bound, started_s;
     bool have_prices;
+    rub_rng rng;
+    int32_t *deck;      /* blocks, shuffled: each chain has its share (n_block) */
+    double *grid_price; /* scratch (n_node, n_region) */
 } solver;
 
 static double now_s(void) {
@@ -42,23 +46,34 @@ static void clear(solver *v) {
     for (int i = 0; i < CHAINS; i++)
         rub_search_free(v->chain[i]);
     rub_search_free(v->best);
+    rub_search_free(v->base);
     rub_dual_free(v->dual);
     rub_prices_clear(&v->prices);
-    rub_compiled_clear(&v->compiled);
+    rub_levels_clear(&v->levels);
+    free(v->deck);
+    free(v->grid_price);
     free(v->leaf_weight);
 }
 
 static rub_status create(solver *v, rub_error *err) {
     const rub_plan *root = v->def->keep_root ? v->def->warm : NULL;
-    RUB_TRY(rub_compiled_make(v->p, &v->compiled, err));
-    RUB_TRY(rub_dual_create(&v->compiled, v->def->n_thread, &v->dual, err));
+    RUB_TRY(rub_levels_make(v->p, v->def->n_thread, &v->levels, err));
+    RUB_TRY(rub_dual_create(&v->levels, v->def->n_thread, &v->dual, err));
     RUB_TRY(rub_prices_init(v->p, &v->prices, err));
-    RUB_TRY(rub_search_create(&v->compiled, v->def->seed, root, &v->best, err));
+    RUB_TRY(rub_search_create(&v->levels, v->def->seed, root, &v->best, err));
+    RUB_TRY(rub_search_create(&v->levels, v->def->seed, root, &v->base, err));
     for (int i = 0; i < CHAINS; i++)
-        RUB_TRY(rub_search_create(&v->compiled, v->def->seed + 1000u + (uint64_t)i, root,
+        RUB_TRY(rub_search_create(&v->levels, v->def->seed + 1000u + (uint64_t)i, root,
                                   &v->chain[i], err));
+    v->rng = rub_rng_make(v->def->seed, 11);
     v->leaf_weight = RUB_NEW(double, v->p->tree->n_leaf);
-    return v->leaf_weight ? RUB_OK : rub_error_set(err, RUB_NO_MEMORY, "out of memory");
+    v->deck = RUB_NEW(int32_t, v->p->n_block);
+    v->grid_price = RUB_NEW(double, (size_t)v->p->n_node *(size_t)v->p->n_region);
+    for (int32_t b = 0; v->deck && b < v->p->n_block; b++)
+        v->deck[b] = b;
+    return v->leaf_weight && v->deck && v->grid_price
+               ? RUB_OK
+               : rub_error_set(err, RUB_NO_MEMORY, "out of memory");
 }
 
 /* Prices from the market at the best plan. */
@@ -66,11 +81,14 @@ static void first_prices(solver *v) {
     const rub_problem *p = v->p;
     rub_search_leaf_weights(v->best, v->leaf_weight);
     rub_prices_set_weights(p, v->leaf_weight, &v->prices);
-    rub_search_market_prices(v->best, v->prices.unit);
-    for (int32_t n = 0; n < p->n_node; n++)
+    rub_search_market_prices(v->best, v->prices.unit, v->prices.grid);
+    for (int32_t n = 0; n < p->n_node; n++) {
+        for (int32_t r = 0; r < p->n_region; r++)
+            v->prices.grid[(size_t)n * (size_t)p->n_region + (size_t)r] *= v->prices.weight[n];
         for (int32_t m = 0; m <= p->n_region; m++)
             v->prices.unit[(size_t)n * (size_t)(p->n_region + 1) + (size_t)m] *=
                 v->prices.weight[n];
+    }
     v->bound = rub_dual_bound(v->dual, &v->prices);
 }
 
@@ -119,28 +137,56 @@ static void follow_risk(solver *v) {
     free(before);
 }
 
-static void run_chain(void *ctx, int32_t i, int32_t thread) {
-    solver *v = ctx;
-    rub_search *s = v->chain[i];
-    (void)thread;
-    /* the last chain tries a plan built from the prices alone */
-    bool fresh = i == CHAINS - 1 && v->have_prices;
-    if (fresh)
-        rub_search_build(s, &v->prices);
-    if (!fresh || rub_search_value(s) < rub_search_value(v->best))
-        rub_search_copy(v->best, s);
-    for (int m = 0; m < MOVES; m++)
-        rub_search_move(s, v->have_prices ? &v->prices : NULL);
+/* With few blocks every chain may move all of them; with many each has a share, so that what they find
+ * can be put together. */
+static void share_of(const solver *v, int32_t i, const int32_t **block, int32_t *n) {
+    int32_t all = v->p->n_block;
+    bool split = all >= CHAINS * 2 * MOVES;
+    int32_t first = split ? (int32_t)((int64_t)all * i / CHAINS) : 0,
+            last = split ? (int32_t)((int64_t)all * (i + 1) / CHAINS) : all;
+    *block = v->deck + first;
+    *n = last - first;
 }
 
+static void run_chain(void *ctx, int32_t i, int32_t thread) {
+    solver *v = ctx;
+    const int32_t *block;
+    int32_t n;
+    (void)thread;
+    share_of(v, i, &block, &n);
+    /* with few blocks the last chain starts from a plan built from the prices alone */
+    bool fresh = i == CHAINS - 1 && v->have_prices && n <= FEW && v->p->n_node <= FEW_NODES;
+    if (fresh)
+        rub_search_build(v->chain[i], &v->prices);
+    if (!fresh || !(rub_search_value(v->chain[i]) > -HUGE_VAL))
+        rub_search_copy(v->best, v->chain[i]);
+    for (int m = 0; m < MOVES; m++)
+        rub_search_move(v->chain[i], v->have_prices ? &v->prices : NULL, block, n);
+}
+
+static void shuffle(solver *v) {
+    for (int32_t i = v->p->n_block - 1; i > 0; i--) {
+        int32_t k = (int32_t)rub_rng_below(&v->rng, (uint64_t)i + 1), x = v->deck[i];
+        v->deck[i] = v->deck[k];
+        v->deck[k] = x;
+    }
+}
+
+/* The best chain's plan, and of the others what still helps. */
 static void round_of_moves(solver *v) {
+    shuffle(v);
     rub_parallel_for(CHAINS, v->def->n_thread, run_chain, v);
-    int best = -1;
-    for (int i = 0; i < CHAINS; i++)
-        if (rub_search_value(v->chain[i]) > rub_search_value(best < 0 ? v->best : v->chain[best]))
+    int best = 0;
+    for (int i = 1; i < CHAINS; i++)
+        if (rub_search_value(v->chain[i]) > rub_search_value(v->chain[best]))
             best = i;
-    if (best >= 0)
-        rub_search_copy(v->chain[best], v->best);
+    if (!(rub_search_value(v->chain[best]) > rub_search_value(v->best)))
+        return;
+    rub_search_copy(v->best, v->base);
+    rub_search_copy(v->chain[best], v->best);
+    for (int i = 0; i < CHAINS; i++)
+        if (i != best && rub_search_value(v->chain[i]) > rub_search_value(v->base))
+            rub_search_merge(v->best, v->base, v->chain[i]);
 }
 
 static double gap(double value, double bound) {
@@ -244,15 +290,13 @@ rub_status rub_pricing_solve(const rub_problem *problem, const rub_solve_def *de
     rub_solve_result r = {.method = RUB_METHOD_PRICING};
     rub_status status = create(&v, err);
     if (status == RUB_OK) {
-        bool warm = def->warm && !def->keep_root && rub_search_follow(v.best, def->warm);
+        bool warm = def->warm && !def->keep_root && rub_search_follow(v.best, def->warm, true);
         if (!warm)
             rub_search_build(v.best, NULL);
         if (rub_search_value(v.best) > -HUGE_VAL) {
-            for (int i = 0; i < 3 && rub_search_sweep(v.best); i++)
-                ;
+            for (int32_t b = 0; problem->n_node <= FEW_NODES && b < 2 * problem->n_block; b++)
+                rub_search_reinsert(v.best, b % problem->n_block);
             first_prices(&v);
-            for (int i = 0; i < CHAINS; i++)
-                rub_search_copy(v.best, v.chain[i]);
             r.outcome = improve(&v, progress, &r.iterations);
             r.value_usd = rub_search_value(v.best);
             r.bound_usd = v.bound;

@@ -9,7 +9,6 @@
 #ifndef RUB_PORTFOLIO_PRICING_H
 #define RUB_PORTFOLIO_PRICING_H
 
-#include "portfolio/compiled.h"
 #include "portfolio/market.h"
 
 /* Prices of everything that blocks share, in objective money (probability and discount inside). */

@@ -3,30 +3,42 @@
 #ifndef RUB_PORTFOLIO_SEARCH_H
 #define RUB_PORTFOLIO_SEARCH_H
 
+#include "portfolio/levels.h"
 #include "portfolio/pricing.h"
 
 /* A plan as paths of entries, with the sums that its blocks make. */
 typedef struct rub_search rub_search;
 
 /* keep_root: NULL, or steps whose root actions must be kept (n_block * n_node, row 0 of each). */
-rub_status rub_search_create(const rub_compiled *compiled, uint64_t seed, const rub_plan *keep_root,
+rub_status rub_search_create(const rub_levels *levels, uint64_t seed, const rub_plan *keep_root,
                              rub_search **out, rub_error *err);
 void rub_search_free(rub_search *search);
-rub_status rub_search_copy(const rub_search *from, rub_search *to); /* same compiled */
+/* Everything but the random stream; both of the same levels. */
+void rub_search_copy(const rub_search *from, rub_search *to);
 
 /* Puts every block in, first as cheaply as possible, then one after the other against the rest,
  * judging by prices (may be NULL). */
 void rub_search_build(rub_search *search, const rub_prices *prices);
 
-/* Starts from a plan of the same shape; false when it cannot be followed. */
-bool rub_search_follow(rub_search *search, const rub_plan *plan);
+/* Puts every block in by path_of(ctx, block), and where that breaks a limit by dynamic programming.
+ * false: no plan that keeps the budgets was found. */
+bool rub_search_place(rub_search *search, const uint16_t *(*path_of)(void *, int32_t), void *ctx);
 
-/* One move: some blocks out, each back in, kept when the objective rises. true when it did. With
- * prices the dynamic program blends the true residual with them now and then. */
-bool rub_search_move(rub_search *search, const rub_prices *prices);
+/* Starts from a plan of the same shape; false when it cannot be followed. Steps that are not open any
+ * more are planned anew when mend is set. */
+bool rub_search_follow(rub_search *search, const rub_plan *plan, bool mend);
 
-/* Every block out and back in once; true when anything rose. */
-bool rub_search_sweep(rub_search *search);
+/* One move: some blocks among those given out (at most 6), each back in, kept when the objective
+ * rises. true when it did. With prices the dynamic program blends the true residual with them now
+ * and then. */
+bool rub_search_move(rub_search *search, const rub_prices *prices, const int32_t *block,
+                     int32_t n_block);
+
+/* One block out and back in; true when the objective rose. */
+bool rub_search_reinsert(rub_search *search, int32_t block);
+
+/* Takes over blocks of another search that differ from base, where that raises the objective. */
+bool rub_search_merge(rub_search *search, const rub_search *base, const rub_search *other);
 
 double rub_search_value(const rub_search *search); /* objective [USD]; -HUGE_VAL over a budget */
 void rub_search_leaf_weights(const rub_search *search,
@@ -34,8 +46,9 @@ void rub_search_leaf_weights(const rub_search *search,
 /* Largest excess over a budget, and which budget; 0 when all hold. */
 double rub_search_excess(const rub_search *search, int32_t *budget);
 
-/* Market prices at the plan: unit (n_node, n_region + 1) undiscounted, probability out. */
-void rub_search_market_prices(rub_search *search, double *unit);
+/* Market prices at the plan, undiscounted, probability out: unit (n_node, n_region + 1), grid (n_node,
+ * n_region). */
+void rub_search_market_prices(rub_search *search, double *unit, double *grid);
 
 /* Writes the plan out, market cleared. */
 rub_status rub_search_plan(rub_search *search, rub_plan *out, rub_error *err);

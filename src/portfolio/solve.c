@@ -2,6 +2,7 @@
 #include "rubato/portfolio.h"
 
 #include "base/array.h"
+#include "portfolio/compiled.h"
 #include "portfolio/infeasible.h"
 #include "portfolio/mip.h"
 #include "portfolio/pricing.h"

@@ -1,0 +1,112 @@
+/* Dual: multipliers by the volume algorithm (Barahona and Anbil 2000, Math. Program. 87): steps from the
+ * best point along an average of residuals, in a metric that measures each row in its own money. */
+#include "portfolio/dual.h"
+
+#include "base/array.h"
+#include "portfolio/dual_rows.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Each row's natural price and amount: a step moves a price by its natural price times the
+ * residual's share of the natural amount. */
+static void natural(const rub_dual *d, const rub_prices *x, double *price, double *amount) {
+    const rub_problem *p = d->p;
+    for (int32_t n = 0; n < p->n_node; n++) {
+        double w = x->weight[n];
+        for (int32_t i = 0; i < p->n_demand; i++) {
+            const rub_study_demand *load = &p->study->demand[i];
+            size_t from = (size_t)n * (size_t)p->n_demand + (size_t)i;
+            size_t to = d->at.unit + (size_t)n * (size_t)(p->n_region + 1) +
+                        (size_t)(load->load_class == RUB_TRAINING ? p->n_region : load->region);
+            price[to] = fmax(price[to], w * (p->value_usd[from] + p->penalty_usd[from]));
+            amount[to] += p->demand[from];
+        }
+        for (int32_t r = 0; r < p->n_region; r++) {
+            size_t nr = (size_t)n * (size_t)p->n_region + (size_t)r;
+            price[d->at.grid + nr] = w * 2e6; /* about the yearly cost of a MW, a quarter of it */
+            amount[d->at.grid + nr] = p->grid_mw[nr];
+            price[d->at.sublet + nr] = w * p->sublet_usd_per_mw[nr];
+            amount[d->at.sublet + nr] = p->sublet_depth_mw[nr];
+        }
+        for (int32_t g = 0; g < p->n_gen; g++) {
+            size_t ng = (size_t)n * (size_t)p->n_gen + (size_t)g;
+            price[d->at.order + ng] = w * p->gen_usd_per_mw[ng];
+            amount[d->at.order + ng] = p->supply_mw[ng];
+        }
+        if (rub_is_budget_row(p, n)) {
+            price[d->at.budget + (size_t)n] = w;
+            amount[d->at.budget + (size_t)n] =
+                p->budget_usd[p->budget_of_quarter[p->tree->quarter[n]]];
+        }
+    }
+    for (size_t i = 0; i < d->at.n; i++)
+        if (!(amount[i] > 0) || !isfinite(amount[i]) || !(price[i] > 0))
+            amount[i] = price[i] = 0.0; /* a row without scale: its price stays */
+}
+
+static void gather(const rub_dual *d, const rub_prices *x, double *v) {
+    memcpy(v + d->at.unit, x->unit, (d->at.grid - d->at.unit) * sizeof *v);
+    memcpy(v + d->at.grid, x->grid, (d->at.order - d->at.grid) * sizeof *v);
+    memcpy(v + d->at.order, x->order, (d->at.sublet - d->at.order) * sizeof *v);
+    memcpy(v + d->at.sublet, x->sublet, (d->at.budget - d->at.sublet) * sizeof *v);
+    memcpy(v + d->at.budget, x->budget, (d->at.n - d->at.budget) * sizeof *v);
+}
+
+static void scatter(const rub_dual *d, const double *v, rub_prices *x) {
+    memcpy(x->unit, v + d->at.unit, (d->at.grid - d->at.unit) * sizeof *v);
+    memcpy(x->grid, v + d->at.grid, (d->at.order - d->at.grid) * sizeof *v);
+    memcpy(x->order, v + d->at.order, (d->at.sublet - d->at.order) * sizeof *v);
+    memcpy(x->sublet, v + d->at.sublet, (d->at.budget - d->at.sublet) * sizeof *v);
+    memcpy(x->budget, v + d->at.budget, (d->at.n - d->at.budget) * sizeof *v);
+    rub_prices_spread_budget(d->p, x);
+}
+
+void rub_dual_improve(rub_dual *d, rub_prices *x, double value, double gap_frac, int32_t turns,
+                      double *bound) {
+    size_t n = d->at.n;
+    double *store = RUB_NEW(double, 5 * n);
+    if (!store)
+        return;
+    double *price = store, *amount = store + n, *best = store + 2 * n, *mean = store + 3 * n,
+           *now = store + 4 * n;
+    natural(d, x, price, amount);
+    gather(d, x, best);
+    rub_prices_spread_budget(d->p, x);
+    double least = rub_dual_bound(d, x), f = 0.4, alpha = 0.3;
+    memcpy(mean, d->residual, n * sizeof *mean);
+    int32_t red = 0;
+    for (int32_t turn = 0; turn < turns && least - value > gap_frac * fmax(1.0, fabs(value));
+         turn++) {
+        double norm = 0.0, agree = 0.0;
+        for (size_t i = 0; i < n; i++)
+            if (amount[i] > 0 && !(best[i] <= 0 && mean[i] > 0))
+                norm += price[i] * mean[i] * mean[i] / amount[i];
+        if (!(norm > 0))
+            break;
+        double target = fmax(value, least - 0.2 * fabs(least)), step = f * (least - target) / norm;
+        for (size_t i = 0; i < n; i++)
+            now[i] = amount[i] > 0 ? fmax(0.0, best[i] - step * price[i] * mean[i] / amount[i])
+                                   : best[i];
+        scatter(d, now, x);
+        double here = rub_dual_bound(d, x);
+        for (size_t i = 0; i < n; i++)
+            agree += amount[i] > 0 ? d->residual[i] * mean[i] * price[i] / amount[i] : 0.0;
+        for (size_t i = 0; i < n; i++)
+            mean[i] = alpha * d->residual[i] + (1 - alpha) * mean[i];
+        if (here < least) {
+            least = here;
+            memcpy(best, now, n * sizeof *best);
+            f = fmin(2.0, agree > 0 ? f * 1.1 : f);
+            red = 0;
+        } else if (++red >= 8) {
+            f = fmax(f * 0.66, 1e-4);
+            alpha = fmax(0.02, alpha * 0.9);
+            red = 0;
+        }
+    }
+    scatter(d, best, x);
+    *bound = least;
+    free(store);
+}
