@@ -2,8 +2,8 @@
 #include "rubato/portfolio.h"
 
 #include "base/array.h"
-#include "portfolio/compiled.h"
 #include "portfolio/infeasible.h"
+#include "portfolio/levels.h"
 #include "portfolio/mip.h"
 #include "portfolio/pricing.h"
 
@@ -35,12 +35,15 @@ static rub_status settle(const rub_problem *problem, const rub_plan *plan, rub_s
 
 static rub_method choose(const rub_problem *problem, const rub_solve_def *def, rub_status *status,
                          rub_error *err) {
-    rub_compiled c = {0};
+    rub_levels l = {0};
+    int64_t size = 0;
     if (def->method != RUB_METHOD_AUTO)
         return def->method;
-    *status = rub_compiled_make(problem, &c, err);
-    int64_t size = *status == RUB_OK ? rub_mip_size(&c) : 0;
-    rub_compiled_clear(&c);
+    *status = rub_levels_make(problem, def->n_thread, &l, err);
+    for (int32_t s = 0; *status == RUB_OK && s < l.n_site; s++)
+        for (int32_t t = 0; t < problem->n_quarter; t++)
+            size += (int64_t)l.site[s].level[t].n_entry * (l.first_node[t + 1] - l.first_node[t]);
+    rub_levels_clear(&l);
     return size <= MIP_MOST_ARCS ? RUB_METHOD_MIP : RUB_METHOD_PRICING;
 }
 
