@@ -33,19 +33,20 @@ static rub_status settle(const rub_problem *problem, const rub_plan *plan, rub_s
  * (docs/decisions/004-pricing.md). */
 #define MIP_MOST_ARCS 2000
 
-static rub_method choose(const rub_problem *problem, const rub_solve_def *def, rub_status *status,
-                         rub_error *err) {
+/* Arcs over all nodes, which the forms that list them one by one need memory for. */
+static rub_status count_arcs(const rub_problem *problem, int32_t n_thread, int64_t *n,
+                             rub_error *err) {
     rub_levels l = {0};
-    int64_t size = 0;
-    if (def->method != RUB_METHOD_AUTO)
-        return def->method;
-    *status = rub_levels_make(problem, def->n_thread, &l, err);
-    for (int32_t s = 0; *status == RUB_OK && s < l.n_site; s++)
+    RUB_TRY(rub_levels_make(problem, n_thread, &l, err));
+    for (int32_t s = 0; s < l.n_site; s++)
         for (int32_t t = 0; t < problem->n_quarter; t++)
-            size += (int64_t)l.site[s].level[t].n_entry * (l.first_node[t + 1] - l.first_node[t]);
+            *n += (int64_t)l.site[s].level[t].n_entry * (l.first_node[t + 1] - l.first_node[t]);
     rub_levels_clear(&l);
-    return size <= MIP_MOST_ARCS ? RUB_METHOD_MIP : RUB_METHOD_PRICING;
+    return RUB_OK;
 }
+
+/* Arcs that finding out why there is no plan can still list (60 bytes each). */
+#define EXPLAIN_MOST_ARCS 5000000
 
 /* Longest that finding out why there is no plan may take. */
 #define EXPLAIN_S 12.0
@@ -70,13 +71,17 @@ rub_status rub_portfolio_solve(const rub_problem *problem, const rub_solve_def *
                                rub_solve_result *result, rub_error *err) {
     rub_plan made = {0};
     rub_solve_result r = {0};
-    rub_status status = RUB_OK;
-    rub_method method = choose(problem, def, &status, err);
+    rub_method method = def->method;
+    int64_t arcs = 0;
+    rub_status status = count_arcs(problem, def->n_thread, &arcs, err);
+    if (method == RUB_METHOD_AUTO)
+        method = arcs <= MIP_MOST_ARCS ? RUB_METHOD_MIP : RUB_METHOD_PRICING;
     if (status == RUB_OK)
         status = method == RUB_METHOD_MIP
                      ? rub_mip_solve(problem, def, &made, &r, err)
                      : rub_pricing_solve(problem, def, progress, &made, &r, err);
-    if (status == RUB_OK && r.outcome == RUB_OUTCOME_INFEASIBLE && def->explain && !def->keep_root)
+    if (status == RUB_OK && r.outcome == RUB_OUTCOME_INFEASIBLE && def->explain &&
+        !def->keep_root && arcs <= EXPLAIN_MOST_ARCS)
         status = explain(problem, def, &made, &r, err);
     if (status == RUB_OK && r.outcome == RUB_OUTCOME_INFEASIBLE && !r.reason[0])
         snprintf(r.reason, sizeof r.reason, "No plan keeps every limit.");
