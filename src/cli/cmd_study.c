@@ -10,6 +10,7 @@
 typedef struct make_settings {
     int64_t sites, blocks, quarters, leaves, seed;
     const char *out;
+    bool json;
 } make_settings;
 
 static void defaults(void *settings) {
@@ -34,7 +35,12 @@ static int run(const rub_command *self, const void *settings, int n_args, char *
     rub_status status = rub_study_make(&def, &text, &err);
     if (status == RUB_OK && s->out)
         status = rub_file_write(s->out, text, strlen(text), &err);
-    else if (status == RUB_OK)
+    if (status == RUB_OK && s->json)
+        rub_command_print_json(json_pack("{s:I,s:I,s:I,s:I,s:I,s:s*,s:s*}", "sites", s->sites,
+                                         "blocks", s->sites * s->blocks, "quarters", s->quarters,
+                                         "leaves", s->leaves, "seed", s->seed, "file", s->out,
+                                         "study", s->out ? NULL : text));
+    else if (status == RUB_OK && !s->out)
         fputs(text, stdout);
     free(text);
     return status == RUB_OK ? 0 : rub_command_fail(&err);
@@ -51,6 +57,7 @@ static const rub_option options[] = {
            "leaves of the scenario tree (64): a product of 2, 3, 5 and 7", 1, 20000),
     OPTION("seed", INT, seed, "N", "seed (1): the same seed gives the same bytes", 0, 9e15),
     OPTION("out", STRING, out, "FILE", "write here, whole or not at all (standard output)", 0, 0),
+    RUB_OPTION_JSON(make_settings),
     {0}};
 
 const rub_command rub_cmd_study_make = {

@@ -33,7 +33,8 @@ static bool allocate(rub_dual *d) {
     bool ok = (d->work = RUB_NEW(rub_level_work, d->n_thread)) != NULL;
     for (int32_t i = 0; ok && i < d->n_thread; i++)
         ok = rub_level_work_init(d->l, &d->work[i]);
-    return ok && (d->path = RUB_NEW(uint16_t, (size_t)d->l->n_site * n)) &&
+    return ok && (d->sample = RUB_NEW(uint16_t, (size_t)p->n_block * n)) &&
+           (d->path = RUB_NEW(uint16_t, (size_t)d->l->n_site * n)) &&
            (d->site_value = RUB_NEW(double, d->l->n_site)) &&
            (d->node_value = RUB_NEW(double, n)) && (d->residual = RUB_NEW(double, d->at.n)) &&
            (d->capex = RUB_NEW(double, n)) && (d->order = RUB_NEW(double, g *n)) &&
@@ -57,7 +58,8 @@ static void fill_held(rub_dual *d) {
         }
 }
 
-rub_status rub_dual_create(const rub_levels *l, int32_t n_thread, rub_dual **out, rub_error *err) {
+rub_status rub_dual_create(const rub_levels *l, int32_t n_thread, uint64_t seed, rub_dual **out,
+                           rub_error *err) {
     rub_dual *d = RUB_NEW(rub_dual, 1);
     if (!d)
         return rub_error_set(err, RUB_NO_MEMORY, "out of memory");
@@ -69,6 +71,7 @@ rub_status rub_dual_create(const rub_levels *l, int32_t n_thread, rub_dual **out
         rub_dual_free(d);
         return rub_error_set(err, RUB_NO_MEMORY, "out of memory for the bound");
     }
+    d->rng = rub_rng_make(seed, 606);
     fill_held(d);
     *out = d;
     return RUB_OK;
@@ -79,9 +82,9 @@ void rub_dual_free(rub_dual *d) {
         return;
     for (int32_t i = 0; d->work && i < d->n_thread; i++)
         rub_level_work_clear(&d->work[i]);
-    void *all[] = {d->work,  d->path,  d->site_value, d->node_value, d->residual,
-                   d->capex, d->order, d->resale,     d->own,        d->own_use,
-                   d->let,   d->depth, d->held};
+    void *all[] = {d->sample,     d->volume.store, d->work,  d->path,  d->site_value,
+                   d->node_value, d->residual,     d->capex, d->order, d->resale,
+                   d->own,        d->own_use,      d->let,   d->depth, d->held};
     for (size_t i = 0; i < RUB_LEN(all); i++)
         free(all[i]);
     free(d);
@@ -344,6 +347,14 @@ double rub_dual_bound(rub_dual *d, const rub_prices *prices) {
     return sum + budgets(d);
 }
 
-const uint16_t *rub_dual_path(const rub_dual *d, int32_t site) {
-    return d->path + (size_t)site * (size_t)d->p->n_node;
+void rub_dual_sample(rub_dual *d, double share) {
+    size_t n = (size_t)d->p->n_node;
+    for (int32_t b = 0; b < d->p->n_block; b++)
+        if (share >= 1.0 || rub_rng_uniform(&d->rng) < share)
+            memcpy(d->sample + (size_t)b * n, d->path + (size_t)d->p->block[b].site * n,
+                   n * sizeof *d->sample);
+}
+
+const uint16_t *rub_dual_path(const rub_dual *d, int32_t block) {
+    return d->sample + (size_t)block * (size_t)d->p->n_node;
 }

@@ -7,20 +7,22 @@
 
 typedef struct rub_dual rub_dual;
 
-rub_status rub_dual_create(const rub_levels *levels, int32_t n_thread, rub_dual **out,
-                           rub_error *err);
+rub_status rub_dual_create(const rub_levels *levels, int32_t n_thread, uint64_t seed,
+                           rub_dual **out, rub_error *err);
 void rub_dual_free(rub_dual *dual);
 
 /* The bound at prices [USD of objective]: no plan is worth more, whatever the prices (weights must
  * lie in the risk envelope). Cost: one dynamic program a site, in parallel. */
 double rub_dual_bound(rub_dual *dual, const rub_prices *prices);
 
-/* Improves the bound from prices on, for at most `turns` evaluations or until the bound is within
- * gap of value (a plan's worth). Prices are the best found, *bound theirs. */
+/* Improves the bound for at most `turns` evaluations or until it is within gap of value (a plan's
+ * worth). Goes on from where it was left, or, afresh, from prices. Prices are the best found, *bound
+ * theirs. */
 void rub_dual_improve(rub_dual *dual, rub_prices *prices, double value, double gap_frac,
-                      int32_t turns, double *bound);
+                      int32_t turns, bool afresh, double *bound);
 
-/* Entries that a block of the site takes at the last prices evaluated (n_node). */
-const uint16_t *rub_dual_path(const rub_dual *dual, int32_t site);
+/* A path for the block (entries, n_node), drawn from those of the turns by their weight in the average:
+ * on average such paths are the solution of the linear relaxation. */
+const uint16_t *rub_dual_path(const rub_dual *dual, int32_t block);
 
 #endif

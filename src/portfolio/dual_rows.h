@@ -2,12 +2,22 @@
 #ifndef RUB_PORTFOLIO_DUAL_ROWS_H
 #define RUB_PORTFOLIO_DUAL_ROWS_H
 
+#include "base/rng.h"
 #include "portfolio/dual.h"
 
 /* Rows in one vector: balances, grid, order, sublet (by node), then budgets by node. */
 typedef struct rub_dual_rows {
     size_t n, unit, grid, order, sublet, budget; /* count, and where each kind begins */
 } rub_dual_rows;
+
+/* The volume algorithm's state. */
+typedef struct rub_volume {
+    bool running;
+    double *store, *price, *amount; /* each row's natural price and amount (at.n) */
+    double *best, *mean, *now;      /* multipliers of the least bound, average residual, trial */
+    double least, f, alpha;
+    int32_t red; /* turns without a better bound */
+} rub_volume;
 
 struct rub_dual {
     const rub_levels *l;
@@ -24,7 +34,14 @@ struct rub_dual {
     double *own;      /* best use of a MW (n_region, n_gen, 2, n_node) */
     uint8_t *own_use; /* 0 idle, 1 inference, 2 training */
     const rub_prices *prices;
+    rub_volume volume;
+    rub_rng rng;
+    uint16_t *sample; /* a path for each block, drawn from those of all turns by their weight in the
+                         average (n_block, n_node) */
 };
+
+/* Takes the paths of the last evaluation into the sample, each block with probability `share`. */
+void rub_dual_sample(rub_dual *dual, double share);
 
 static inline size_t rub_dual_pool(const rub_problem *p, int32_t region, int32_t gen,
                                    int training) {

@@ -63,50 +63,81 @@ static void scatter(const rub_dual *d, const double *v, rub_prices *x) {
     rub_prices_spread_budget(d->p, x);
 }
 
-void rub_dual_improve(rub_dual *d, rub_prices *x, double value, double gap_frac, int32_t turns,
-                      double *bound) {
+/* A new start: the best point is x, the average its residual. */
+static bool restart(rub_dual *d, rub_prices *x) {
     size_t n = d->at.n;
-    double *store = RUB_NEW(double, 5 * n);
-    if (!store)
-        return;
-    double *price = store, *amount = store + n, *best = store + 2 * n, *mean = store + 3 * n,
-           *now = store + 4 * n;
-    natural(d, x, price, amount);
-    gather(d, x, best);
+    rub_volume *v = &d->volume;
+    if (!v->store && !(v->store = RUB_NEW(double, 5 * n)))
+        return false;
+    v->price = v->store;
+    v->amount = v->store + n;
+    v->best = v->store + 2 * n;
+    v->mean = v->store + 3 * n;
+    v->now = v->store + 4 * n;
+    natural(d, x, v->price, v->amount);
+    gather(d, x, v->best);
     rub_prices_spread_budget(d->p, x);
-    double least = rub_dual_bound(d, x), f = 0.4, alpha = 0.3;
-    memcpy(mean, d->residual, n * sizeof *mean);
-    int32_t red = 0;
-    for (int32_t turn = 0; turn < turns && least - value > gap_frac * fmax(1.0, fabs(value));
-         turn++) {
-        double norm = 0.0, agree = 0.0;
-        for (size_t i = 0; i < n; i++)
-            if (amount[i] > 0 && !(best[i] <= 0 && mean[i] > 0))
-                norm += price[i] * mean[i] * mean[i] / amount[i];
-        if (!(norm > 0))
-            break;
-        double target = fmax(value, least - 0.2 * fabs(least)), step = f * (least - target) / norm;
-        for (size_t i = 0; i < n; i++)
-            now[i] = amount[i] > 0 ? fmax(0.0, best[i] - step * price[i] * mean[i] / amount[i])
-                                   : best[i];
-        scatter(d, now, x);
-        double here = rub_dual_bound(d, x);
-        for (size_t i = 0; i < n; i++)
-            agree += amount[i] > 0 ? d->residual[i] * mean[i] * price[i] / amount[i] : 0.0;
-        for (size_t i = 0; i < n; i++)
-            mean[i] = alpha * d->residual[i] + (1 - alpha) * mean[i];
-        if (here < least) {
-            least = here;
-            memcpy(best, now, n * sizeof *best);
-            f = fmin(2.0, agree > 0 ? f * 1.1 : f);
-            red = 0;
-        } else if (++red >= 8) {
-            f = fmax(f * 0.66, 1e-4);
-            alpha = fmax(0.02, alpha * 0.9);
-            red = 0;
-        }
+    v->least = rub_dual_bound(d, x);
+    memcpy(v->mean, d->residual, n * sizeof *v->mean);
+    v->f = 0.4;
+    v->alpha = 0.3;
+    v->red = 0;
+    v->running = true;
+    rub_dual_sample(d, 1.0);
+    return true;
+}
+
+/* Step lengths follow how the last turns went. */
+static void learn(rub_volume *v, bool better, double agree) {
+    if (better) {
+        v->f = fmin(2.0, agree > 0 ? v->f * 1.1 : v->f);
+        v->red = 0;
+    } else if (++v->red >= 8) {
+        v->f = fmax(v->f * 0.66, 1e-4);
+        v->alpha = fmax(0.02, v->alpha * 0.9);
+        v->red = 0;
     }
-    scatter(d, best, x);
-    *bound = least;
-    free(store);
+}
+
+static bool turn(rub_dual *d, rub_prices *x, double value) {
+    rub_volume *v = &d->volume;
+    size_t n = d->at.n;
+    double norm = 0.0, agree = 0.0;
+    for (size_t i = 0; i < n; i++)
+        if (v->amount[i] > 0 && !(v->best[i] <= 0 && v->mean[i] > 0))
+            norm += v->price[i] * v->mean[i] * v->mean[i] / v->amount[i];
+    if (!(norm > 0))
+        return false;
+    double target = fmax(value, v->least - 0.2 * fabs(v->least));
+    double step = v->f * (v->least - target) / norm;
+    for (size_t i = 0; i < n; i++)
+        v->now[i] = v->amount[i] > 0
+                        ? fmax(0.0, v->best[i] - step * v->price[i] * v->mean[i] / v->amount[i])
+                        : v->best[i];
+    scatter(d, v->now, x);
+    double here = rub_dual_bound(d, x);
+    for (size_t i = 0; i < n; i++)
+        agree += v->amount[i] > 0 ? d->residual[i] * v->mean[i] * v->price[i] / v->amount[i] : 0.0;
+    for (size_t i = 0; i < n; i++)
+        v->mean[i] = v->alpha * d->residual[i] + (1 - v->alpha) * v->mean[i];
+    rub_dual_sample(d, v->alpha);
+    bool better = here < v->least;
+    if (better) {
+        v->least = here;
+        memcpy(v->best, v->now, n * sizeof *v->best);
+    }
+    learn(v, better, agree);
+    return true;
+}
+
+void rub_dual_improve(rub_dual *d, rub_prices *x, double value, double gap_frac, int32_t turns,
+                      bool afresh, double *bound) {
+    rub_volume *v = &d->volume;
+    if ((afresh || !v->running) && !restart(d, x))
+        return;
+    for (int32_t i = 0; i < turns && v->least - value > gap_frac * fmax(1.0, fabs(value)); i++)
+        if (!turn(d, x, value))
+            break;
+    scatter(d, v->best, x);
+    *bound = v->least;
 }

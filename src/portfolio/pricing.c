@@ -19,7 +19,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { CHAINS = 4, MOVES = 6, TURNS = 24, FEW = 12, FEW_NODES = 300 };
+enum { CHAINS = 4, MOVES = 6, TURNS = 24, FIRST_TURNS = 120, FEW = 12, FEW_NODES = 300 };
 
 typedef struct solver {
     const rub_problem *p;
@@ -58,7 +58,7 @@ static void clear(solver *v) {
 static rub_status create(solver *v, rub_error *err) {
     const rub_plan *root = v->def->keep_root ? v->def->warm : NULL;
     RUB_TRY(rub_levels_make(v->p, v->def->n_thread, &v->levels, err));
-    RUB_TRY(rub_dual_create(&v->levels, v->def->n_thread, &v->dual, err));
+    RUB_TRY(rub_dual_create(&v->levels, v->def->n_thread, v->def->seed, &v->dual, err));
     RUB_TRY(rub_prices_init(v->p, &v->prices, err));
     RUB_TRY(rub_search_create(&v->levels, v->def->seed, root, &v->best, err));
     RUB_TRY(rub_search_create(&v->levels, v->def->seed, root, &v->base, err));
@@ -116,8 +116,10 @@ static void set_weights(solver *v, const double *leaf_weight, double *before) {
     rescale(v->p, &v->prices, before);
 }
 
-/* Moves the leaves' weights halfway to the plan's risk weights when that lowers the bound. */
-static void follow_risk(solver *v) {
+/* Moves the leaves' weights halfway to the plan's risk weights when that lowers the bound; true when it
+ * did. */
+static bool follow_risk(solver *v) {
+    bool moved = false;
     const rub_problem *p = v->p;
     size_t leaves = (size_t)p->tree->n_leaf;
     double *aim = RUB_NEW(double, leaves), *before = RUB_NEW(double, p->n_node);
@@ -130,11 +132,13 @@ static void follow_risk(solver *v) {
         if (bound < v->bound) {
             v->bound = bound;
             memcpy(v->leaf_weight, aim, leaves * sizeof *aim);
+            moved = true;
         } else
             set_weights(v, v->leaf_weight, before);
     }
     free(aim);
     free(before);
+    return moved;
 }
 
 /* With few blocks every chain may move all of them; with many each has a share, so that what they find
@@ -202,22 +206,53 @@ static bool report(const solver *v, const rub_progress *progress, double spent) 
                                v->def->time_limit_s, extra);
 }
 
+static void turns(solver *v, int32_t n, bool afresh) {
+    double bound = v->bound;
+    rub_dual_improve(v->dual, &v->prices, rub_search_value(v->best), 0.5 * v->def->gap_frac, n,
+                     afresh, &bound);
+    v->bound = fmin(v->bound, bound);
+    v->have_prices = true;
+}
+
+static bool out_of_time(const solver *v, int64_t rounds) {
+    return v->def->iterations > 0 ? rounds >= v->def->iterations
+                                  : now_s() - v->started_s >= v->def->time_limit_s;
+}
+
+static const uint16_t *sampled(void *ctx, int32_t block) {
+    return rub_dual_path(((const solver *)ctx)->dual, block);
+}
+
+/* A plan drawn from the relaxation's solution, when it is better than the one there is. */
+static void draw_plan(solver *v) {
+    if (rub_search_place(v->base, sampled, v) &&
+        rub_search_value(v->base) > rub_search_value(v->best))
+        rub_search_copy(v->base, v->best);
+}
+
+/* Turns that take about as long as a round of moves. */
+static int32_t turns_of_round(const solver *v) {
+    int32_t n = CHAINS * MOVES * 8 / (v->levels.n_site + 1);
+    return n < 4 ? 4 : n > TURNS ? TURNS : n;
+}
+
 static rub_outcome improve(solver *v, const rub_progress *progress, int64_t *rounds) {
     for (*rounds = 0;; ++*rounds) {
         double value = rub_search_value(v->best), spent = now_s() - v->started_s;
         if (value > -HUGE_VAL && gap(value, v->bound) <= v->def->gap_frac)
             return RUB_OUTCOME_GAP;
-        if (v->def->iterations > 0 ? *rounds >= v->def->iterations : spent >= v->def->time_limit_s)
+        if (out_of_time(v, *rounds))
             return RUB_OUTCOME_TIME_LIMIT;
         if (!report(v, progress, spent))
             return RUB_OUTCOME_STOPPED;
+        if (*rounds == 0) {
+            turns(v, FIRST_TURNS, true);
+            draw_plan(v);
+            continue;
+        }
         round_of_moves(v);
-        follow_risk(v);
-        double bound = v->bound;
-        rub_dual_improve(v->dual, &v->prices, rub_search_value(v->best), 0.5 * v->def->gap_frac,
-                         *rounds < 4 ? 4 * TURNS : TURNS, &bound);
-        v->bound = fmin(v->bound, bound);
-        v->have_prices = true;
+        bool moved = follow_risk(v);
+        turns(v, turns_of_round(v), moved);
     }
 }
 

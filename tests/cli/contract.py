@@ -26,6 +26,7 @@ JSON_RUNS = {
     "size": ["--trace", "trace.csv", *MODEL, "--ttft-p99", "2s", "--tpot-p99", "80ms", "--rate", "50"],
     "forecast": ["series.csv", "--quarters", "2"],
     "plan": [STUDY, "--iterations", "20", "--no-worth", "--no-files"],
+    "study make": ["--sites", "2", "--leaves", "2"],
     "check": [STUDY],
     "catalog": ["llama-3.1-8b"],
     "report": ["plan.json"],
