@@ -110,7 +110,6 @@ static rub_status add_worth(json_t *document, const rub_facts *facts, const rub_
     return RUB_OK;
 }
 
-
 /* Fresh futures; stopped: left out. */
 static rub_status add_out_of_sample(json_t *document, const rub_facts *facts,
                                     const rub_plan_def *def, const rub_progress *progress,
