@@ -57,6 +57,56 @@ typedef struct rub_serve_group {
     double weight; /* its share of the load beside 1 of others; > 0 */
 } rub_serve_group;
 
+/* Disaggregated serving: one pool prefills, another decodes; a request's KV goes over a link. */
+typedef struct rub_serve_disagg {
+    int32_t n_prefill, n_decode;                 /* replicas of each pool; their sum is n_replica */
+    const rub_perf *prefill_perf, *decode_perf;  /* borrowed; NULL: the run's */
+    int64_t prefill_kv_blocks, decode_kv_blocks; /* 0: the definition's */
+    int32_t prefill_max_seqs, decode_max_seqs;   /* 0: the definition's */
+    rub_router decode_router;                    /* one that looks at the replicas */
+    double kv_bytes_per_tok;                     /* a prompt token's KV */
+    double link_bytes_per_s; /* out of each prefill replica, shared by its transfers */
+    double link_latency_s;
+} rub_serve_disagg;
+
+/* What fails together, and how often. */
+typedef struct rub_serve_failure {
+    int32_t n_replica; /* neighbours that fail together: 1 replica, those of a node, of a rack */
+    double mtbf_s;     /* mean time from repair to failure [s] */
+    double shape;      /* Weibull shape of it; 1: exponential */
+    double repair_s;   /* mean time to repair, exponential [s] */
+} rub_serve_failure;
+
+#define RUB_MAX_FAILURE 3
+
+/* How an autoscaler decides how many replicas there should be. */
+typedef enum rub_scaler {
+    RUB_SCALE_NONE,
+    RUB_SCALE_UTILISATION, /* unfinished requests a replica near `target` */
+    RUB_SCALE_QUEUE,       /* waiting requests a replica near `target` */
+    RUB_SCALE_SLO,         /* share of first tokens within ttft_s near `target` */
+    RUB_SCALE_SCHEDULE,    /* from a table by time */
+    RUB_SCALE_PREDICTIVE,  /* requests/s expected when a start would be done / `target` */
+} rub_scaler;
+
+typedef struct rub_scale_step {
+    double from_s;
+    int32_t n_replica;
+} rub_scale_step;
+
+typedef struct rub_serve_scale {
+    rub_scaler scaler;
+    int32_t least, most,
+        start; /* replicas: fewest (0: scale to zero), most (n_replica), at first */
+    double target;
+    double ttft_s;     /* slo */
+    double interval_s; /* between decisions */
+    double startup_s;  /* from the decision to the first request: image, weights */
+    double hold_s;     /* fewer replicas must have been enough for so long before any is stopped */
+    const rub_scale_step *step; /* schedule (n_step), by time */
+    int32_t n_step;
+} rub_serve_scale;
+
 /* Settings of a run; start from rub_serve_default(). */
 typedef struct rub_serve_def {
     rub_policy policy;
@@ -87,10 +137,14 @@ typedef struct rub_serve_def {
     bool prefix_cache;        /* vllm: prompts' blocks by trace->hashes */
     /* routing */
     double affinity_slack; /* prefix: outstanding may exceed the least by this factor, and by 8 */
-    double slo_ttft_s, slo_tpot_s; /* slo: targets [s]; 0 = none */
-    const rub_serve_group *group;  /* kinds of replicas, or NULL: all alike (n_group) */
-    int32_t n_group;               /* with groups, n_replica is their sum */
-    uint64_t seed;                 /* random routers, predictions */
+    double slo_ttft_s, slo_tpot_s;  /* slo: targets [s]; 0 = none */
+    const rub_serve_disagg *disagg; /* NULL: every replica prefills and decodes */
+    rub_serve_failure failure[RUB_MAX_FAILURE];
+    int32_t n_failure;
+    rub_serve_scale scale;
+    const rub_serve_group *group; /* kinds of replicas, or NULL: all alike (n_group) */
+    int32_t n_group;              /* with groups, n_replica is their sum */
+    uint64_t seed;                /* random routers, predictions */
     int32_t n_thread; /* static routers: replicas in parallel; results do not depend on it */
 } rub_serve_def;
 
@@ -129,8 +183,17 @@ typedef struct rub_serve_totals {
     double kv_block_s;      /* blocks in use * time in iterations, summed over replicas */
     int64_t kv_most_blocks; /* most in use in any replica at once */
     double end_s;           /* end of the last iteration */
-    int64_t blocks_left;    /* blocks not given back at the end: 0 unless something is wrong */
-    rub_histogram itl;      /* times between tokens of one request */
+    /* disaggregated: */
+    double prefill_busy_s; /* of busy_s, in the prefill pool */
+    double link_busy_s;    /* summed over links */
+    double transfer_bytes;
+    /* failures, autoscaler: */
+    double up_s;   /* replicas' time from their start to their stop, starting and broken included */
+    double down_s; /* of it, broken */
+    int64_t n_failure, n_retry; /* of replicas; requests that had to go elsewhere */
+    int64_t n_start, n_stop;    /* of replicas, by the autoscaler */
+    int64_t blocks_left;        /* blocks not given back at the end: 0 unless something is wrong */
+    rub_histogram itl;          /* times between tokens of one request */
 } rub_serve_totals;
 
 /* Runs a trace. times must hold trace->n_req; totals may not be NULL. Errors: RUB_INVALID

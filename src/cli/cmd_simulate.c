@@ -10,7 +10,8 @@
 #include <string.h>
 
 /* "0.25", "250ms", "2 s" -> seconds */
-static rub_status parse_seconds(const char *option, const char *text, double *out, rub_error *err) {
+rub_status rub_simulation_seconds(const char *option, const char *text, double *out,
+                                  rub_error *err) {
     char *end;
     if (!text)
         return RUB_OK;
@@ -64,17 +65,19 @@ static rub_status read_requests(const simulate_settings *s, simulation *sim, rub
 
 static rub_status simulate(const simulate_settings *s, simulation *sim, rub_error *err) {
     rub_progress progress = rub_command_progress();
-    rub_status status = parse_seconds("ttft", s->ttft, &sim->targets.ttft_s, err);
+    rub_status status = rub_simulation_seconds("ttft", s->ttft, &sim->targets.ttft_s, err);
     if (status == RUB_OK)
-        status = parse_seconds("tpot", s->tpot, &sim->targets.tpot_s, err);
+        status = rub_simulation_seconds("tpot", s->tpot, &sim->targets.tpot_s, err);
     if (status == RUB_OK)
-        status = parse_seconds("e2e", s->e2e, &sim->targets.e2e_s, err);
+        status = rub_simulation_seconds("e2e", s->e2e, &sim->targets.e2e_s, err);
     if (status == RUB_OK)
         status = check_load(s, err);
     if (status == RUB_OK)
         status = rub_simulation_define(s, sim, err);
     if (status == RUB_OK && s->requests)
         status = rub_file_can_write(s->requests, err);
+    if (status == RUB_OK)
+        status = rub_simulation_define_world(s, sim, err);
     if (status == RUB_OK)
         status = read_requests(s, sim, err);
     if (status == RUB_OK)

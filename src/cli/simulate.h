@@ -7,18 +7,25 @@
 #include "rubato/serve.h"
 
 #define SIMULATE_MAX_GROUP 16
+#define SIMULATE_MAX_STEP 64
 
 extern const rub_option rub_simulate_options[];
-extern const char *const rub_policy_names[],
-    *const rub_order_names[], *const rub_reserve_names[], *const rub_router_names[],
-                                                              *const rub_engine_names[];
+extern const char *const rub_policy_names[];
+extern const char *const rub_order_names[];
+extern const char *const rub_reserve_names[];
+extern const char *const rub_router_names[];
+extern const char *const rub_engine_names[];
+extern const char *const rub_scaler_names[];
 void rub_simulate_defaults(void *settings);
 
 typedef struct simulate_settings {
     const char *trace, *columns, *model, *accelerator, *weights, *kv_dtype, *perf, *ttft, *tpot,
         *e2e, *requests;
-    int policy, router, engine, order, reserve;
-    rub_option_values groups;
+    int policy, router, engine, order, reserve, decode_router, scaler;
+    rub_option_values groups, failures;
+    const char *link_latency, *schedule;
+    int64_t prefill_replicas, decode_replicas, min_replicas, start_replicas;
+    double kv_bytes, link_gb, scale_target, scale_interval, startup, scale_hold;
     int64_t tp, max_concurrency, num_prompts, input_len, output_len, max_seqs, chunk,
         max_batch_tokens, kv_blocks, block_size, replicas, threads, seed, long_prefill, max_partial,
         max_long_partial, pp;
@@ -38,6 +45,8 @@ typedef struct simulation {
     rub_measures measures;
     rub_hits *hits; /* of each tenant, with the prefix cache (n_hits) */
     int32_t n_hits;
+    rub_serve_disagg disagg;
+    rub_scale_step step[SIMULATE_MAX_STEP];
     rub_serve_group group[SIMULATE_MAX_GROUP];
     rub_perf group_perf[SIMULATE_MAX_GROUP];
     /* with a model: */
@@ -49,12 +58,24 @@ typedef struct simulation {
     rub_memory memory;
 } simulation;
 
+/* "0.25", "250ms", "2 s" -> seconds; NULL leaves *out alone. */
+rub_status rub_simulation_seconds(const char *option, const char *text, double *out,
+                                  rub_error *err);
+
 /* Settings to sim->def and sim->perf; targets are known. Errors: what does not go together. */
 rub_status rub_simulation_define(const simulate_settings *s, simulation *sim, rub_error *err);
+
+/* Pools, failures, autoscaler (simulate_world.c); after rub_simulation_define. */
+rub_status rub_simulation_define_world(const simulate_settings *s, simulation *sim, rub_error *err);
 
 /* Model and accelerator to durations and KV blocks. Errors: unknown names, does not fit. */
 rub_status rub_simulation_deploy(const simulate_settings *s, simulation *sim, rub_error *err);
 void rub_simulation_undeploy(simulation *sim);
+
+/* Mean number of replicas that were there (autoscaled or not), and what else belongs to worlds. */
+double rub_simulation_replicas(const simulation *sim);
+void rub_simulation_add_world(const simulation *sim, json_t *document);
+void rub_simulation_print_world(const simulation *sim);
 
 rub_status rub_simulation_write_requests(const simulation *sim, const char *path, rub_error *err);
 int rub_simulation_print_json(const simulate_settings *s, const simulation *sim);

@@ -8,27 +8,36 @@ const char *const rub_router_names[] = {"round-robin", "least-waiting", "least-o
                                         "random",      "least-kv",      "power-of-two",
                                         "session",     "prefix",        "slo",
                                         NULL};
+const char *const rub_scaler_names[] = {"none",     "utilisation", "queue", "slo",
+                                        "schedule", "predictive",  NULL};
 const char *const rub_engine_names[] = {"fast", "naive", "wide", NULL};
 
 void rub_simulate_defaults(void *settings) {
     rub_serve_def d = rub_serve_default();
-    *(simulate_settings *)settings = (simulate_settings){.policy = (int)d.policy,
-                                                         .router = (int)d.router,
-                                                         .replicas = 1,
-                                                         .max_seqs = d.max_seqs,
-                                                         .chunk = d.chunk_tok,
-                                                         .max_batch_tokens = 0,
-                                                         .kv_blocks = 0,
-                                                         .block_size = d.block_size_tok,
-                                                         .watermark = d.watermark_frac,
-                                                         .range_ratio = 1.0,
-                                                         .affinity_slack = d.affinity_slack,
-                                                         .pp = d.pp,
-                                                         .time_scale = 1.0,
-                                                         .tp = 1,
-                                                         .memory_utilization = 0.0,
-                                                         .threads = 0,
-                                                         .seed = 1};
+    *(simulate_settings *)settings =
+        (simulate_settings){.policy = (int)d.policy,
+                            .router = (int)d.router,
+                            .replicas = 1,
+                            .max_seqs = d.max_seqs,
+                            .chunk = d.chunk_tok,
+                            .max_batch_tokens = 0,
+                            .kv_blocks = 0,
+                            .block_size = d.block_size_tok,
+                            .watermark = d.watermark_frac,
+                            .range_ratio = 1.0,
+                            .affinity_slack = d.affinity_slack,
+                            .decode_router = RUB_ROUTER_LEAST_OUTSTANDING,
+                            .link_gb = 50.0,
+                            .start_replicas = -1,
+                            .scale_interval = 30.0,
+                            .startup = 120.0,
+                            .scale_hold = 300.0,
+                            .pp = d.pp,
+                            .time_scale = 1.0,
+                            .tp = 1,
+                            .memory_utilization = 0.0,
+                            .threads = 0,
+                            .seed = 1};
 }
 
 #define OPTION(name, kind, field, meta, help, min, max)                                            \
@@ -119,6 +128,44 @@ const rub_option rub_simulate_options[] = {
            "with --perf, instead of --replicas: COUNT replicas SPEED times as fast, of so many KV "
            "blocks, weighted by their speed; may be given several times",
            0, 0),
+    OPTION("prefill-replicas", INT, prefill_replicas, "N",
+           "disaggregated: replicas that prefill (with --decode-replicas, instead of --replicas)",
+           0, 1000000),
+    OPTION("decode-replicas", INT, decode_replicas, "N", "disaggregated: replicas that decode", 0,
+           1000000),
+    {"decode-router", RUB_OPTION_CHOICE, offsetof(simulate_settings, decode_router), NULL,
+     "disaggregated: which of those a prefilled request goes to (least-outstanding)", 0, 0,
+     rub_router_names},
+    OPTION("kv-bytes", DOUBLE, kv_bytes, "BYTES",
+           "disaggregated: KV of one token (the model's; needed with --perf)", 0, 1e12),
+    OPTION("link", DOUBLE, link_gb, "GB/S",
+           "disaggregated: bandwidth out of a prefill replica, shared by its transfers (50)", 1e-9,
+           1e9),
+    OPTION("link-latency", STRING, link_latency, "TIME",
+           "disaggregated: latency of a transfer, e.g. 1ms (0)", 0, 0),
+    OPTION("failures", LIST, failures, "N:MTBF:REPAIR[:SHAPE]",
+           "N neighbouring replicas fail together, MTBF seconds after a repair on average "
+           "(exponential, or Weibull of SHAPE), for REPAIR seconds on average; up to three times, "
+           "for replicas, nodes, racks",
+           0, 0),
+    {"autoscale", RUB_OPTION_CHOICE, offsetof(simulate_settings, scaler), NULL,
+     "between --min-replicas and --replicas, by: unfinished requests a replica, waiting requests a "
+     "replica, share of first tokens within --ttft, a schedule, or requests/s a replica ahead of "
+     "time (none)",
+     0, 0, rub_scaler_names},
+    OPTION("scale-target", DOUBLE, scale_target, "X", "what --autoscale aims at", 1e-9, 1e9),
+    OPTION("min-replicas", INT, min_replicas, "N", "autoscale: fewest; 0 scales to zero (0)", 0,
+           1000000),
+    OPTION("start-replicas", INT, start_replicas, "N", "autoscale: at first (the fewest)", 0,
+           1000000),
+    OPTION("scale-interval", DOUBLE, scale_interval, "SECONDS", "autoscale: between decisions (30)",
+           1e-3, 1e9),
+    OPTION("startup", DOUBLE, startup, "SECONDS",
+           "autoscale: from a decision to the new replica's first request (120)", 0, 1e9),
+    OPTION("scale-hold", DOUBLE, scale_hold, "SECONDS",
+           "autoscale: fewer must have been enough for so long (300)", 0, 1e9),
+    OPTION("schedule", STRING, schedule, "T:N,...",
+           "autoscale schedule: N replicas from T seconds on", 0, 0),
     OPTION("ttft", STRING, ttft, "TIME", "target on each request's time to first token, e.g. 500ms",
            0, 0),
     OPTION("tpot", STRING, tpot, "TIME",

@@ -83,7 +83,7 @@ typedef struct figures {
 
 static figures figures_of(const simulation *sim) {
     const rub_serve_totals *t = &sim->totals;
-    double replicas = sim->def.n_replica, tokens = 0.0, output = 0.0;
+    double replicas = rub_simulation_replicas(sim), tokens = 0.0, output = 0.0;
     figures f = {.span_s = t->end_s};
     double wall = t->end_s * replicas;
     f.busy = wall > 0 ? t->busy_s / wall : 0.0;
@@ -226,6 +226,7 @@ int rub_simulation_print_json(const simulate_settings *s, const simulation *sim)
     json_object_set_new(d, "utilisation", json_real(f.busy));
     json_object_set_new(d, "kv_occupancy_mean", json_real(f.kv_mean));
     json_object_set_new(d, "kv_occupancy_max", json_real(f.kv_most));
+    rub_simulation_add_world(sim, d);
     if (sim->def.prefix_cache)
         json_object_set_new(d, "prefix_cache", prefix_cache(sim));
     if (sim->deployed)
@@ -311,6 +312,7 @@ void rub_simulation_print_text(const simulate_settings *s, const simulation *sim
            "%lld preemptions\n",
            100 * f.busy, 100 * f.kv_mean, 100 * f.kv_most, (long long)t->n_iteration,
            (long long)t->n_restart);
+    rub_simulation_print_world(sim);
     if (sim->def.prefix_cache)
         hits_line(sim);
     if (t->n_rejected)

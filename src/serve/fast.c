@@ -51,7 +51,8 @@ static rub_status arrive(rub_replica *s, int32_t id) {
     const rub_trace *t = s->run->trace;
     if (!s->busy && s->now_s < s->run->times->arrival_s[id])
         s->now_s = s->run->times->arrival_s[id];
-    return rub_waiting_push(&s->waiting, (rub_waiter){id, t->input_tok[id], NAN});
+    return rub_waiting_push(&s->waiting,
+                            (rub_waiter){.id = id, .prefill = t->input_tok[id], .last_s = NAN});
 }
 
 /* ---- the running list, sums and calendar ---------------------------------------------------- */
@@ -408,5 +409,11 @@ static void totals(const rub_replica *s, rub_serve_totals *into) {
     rub_totals_add(&s->totals, s->run->def->kv_blocks - s->free_blocks, into);
 }
 
-const rub_replica_kind rub_replica_fast = {create, destroy, arrive, advance, next_end,
-                                           due,    view,    NULL,   totals};
+const rub_replica_kind rub_replica_fast = {.create = create,
+                                           .free = destroy,
+                                           .arrive = arrive,
+                                           .advance = advance,
+                                           .next_end = next_end,
+                                           .due = due,
+                                           .view = view,
+                                           .totals = totals};

@@ -41,6 +41,8 @@ static void clear(rub_list *l) {
 static void destroy(rub_replica *s) {
     clear(&s->waiting);
     clear(&s->running);
+    clear(&s->parked);
+    clear(&s->pulling);
     for (size_t k = 0; k < RUB_MAX_PP; k++)
         clear(&s->batch[k]);
     free(s->cached);
@@ -49,7 +51,7 @@ static void destroy(rub_replica *s) {
 
 /* The place of a request in the queue: by rank if the run has one; else at the end, or at the head
  * when it comes back. */
-static rub_status wait(rub_replica *s, rub_request *r, bool again) {
+rub_status rub_naive_wait(rub_replica *s, rub_request *r, bool again) {
     const int64_t *rank = s->run->rank;
     size_t at = again ? 0 : s->waiting.n;
     if (rank)
@@ -72,7 +74,7 @@ static rub_status arrive(rub_replica *s, int32_t id) {
                        .last_s = NAN};
     s->now_s = fmax(s->now_s, s->run->times->arrival_s[id]);
     s->stuck = false;
-    return wait(s, r, false);
+    return rub_naive_wait(s, r, false);
 }
 
 /* Recompute: everything processed is prefilled again. vLLM keeps an unfinished prefill's length. */
@@ -84,7 +86,7 @@ rub_status rub_naive_restart(rub_replica *s, rub_request *r) {
     r->prefilled = false;
     s->run->times->restarts[r->id]++;
     s->totals.n_restart++;
-    return wait(s, r, true);
+    return rub_naive_wait(s, r, true);
 }
 
 rub_list *rub_naive_forming(rub_replica *s) { return &s->batch[s->n_batch]; }
@@ -111,7 +113,7 @@ rub_status rub_naive_admit(rub_replica *s, size_t at, int64_t tokens, int64_t kv
 }
 
 int64_t rub_naive_held(const rub_replica *s) {
-    size_t n = s->running.n;
+    size_t n = s->running.n + s->pulling.n;
     for (size_t k = 0; k < RUB_MAX_PP; k++)
         n += s->batch[k].n;
     return (int64_t)n;
@@ -188,6 +190,8 @@ static void token(rub_replica *s, rub_request *r) {
 static void finish(rub_replica *s, rub_request *r) {
     s->run->times->finish_s[r->id] = s->now_s;
     rub_closed_ended(s->run->closed, s->now_s);
+    if (s->run->outbox)
+        s->run->outbox->n_finished++;
     rub_naive_release(s, r);
     free(r);
 }
@@ -207,7 +211,7 @@ static void progress(rub_replica *s, rub_request *r) {
 }
 
 /* vllm keeps the list in order of admission, the others append. */
-static rub_status enlist(rub_replica *s, rub_request *r) {
+rub_status rub_naive_enlist(rub_replica *s, rub_request *r) {
     size_t at = s->running.n;
     while (s->run->def->policy == RUB_POLICY_VLLM && at > 0 &&
            s->running.item[at - 1]->turn > r->turn)
@@ -236,8 +240,10 @@ static rub_status complete(rub_replica *s) {
         bool ends = s->run->def->policy == RUB_POLICY_STATIC ? all_over : done.item[i]->over;
         if (ends)
             finish(s, done.item[i]);
+        else if (status == RUB_OK && s->run->hands_over && done.item[i]->prefilled)
+            status = rub_naive_hand_over(s, done.item[i]);
         else if (status == RUB_OK)
-            status = enlist(s, done.item[i]);
+            status = rub_naive_enlist(s, done.item[i]);
     }
     free(done.item);
     return status;
@@ -301,5 +307,15 @@ static void totals(const rub_replica *s, rub_serve_totals *into) {
     rub_totals_add(&s->totals, rub_naive_used(s), into);
 }
 
-const rub_replica_kind rub_replica_naive = {create, destroy, arrive, advance, next_end,
-                                            NULL,   view,    cached, totals};
+const rub_replica_kind rub_replica_naive = {.create = create,
+                                            .free = destroy,
+                                            .arrive = arrive,
+                                            .advance = advance,
+                                            .next_end = next_end,
+                                            .view = view,
+                                            .cached = cached,
+                                            .totals = totals,
+                                            .join = rub_naive_join,
+                                            .arrived = rub_naive_arrived,
+                                            .release = rub_naive_unpark,
+                                            .fail = rub_naive_fail};

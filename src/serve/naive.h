@@ -16,6 +16,7 @@ typedef struct rub_request {
     int64_t turn;   /* number of its admission */
     double last_s;  /* time of its last token */
     int64_t take;   /* tokens in the present batch; 0: in none */
+    bool pull;      /* waiting: its KV comes over a link once it is admitted */
 } rub_request;
 
 typedef struct rub_list {
@@ -43,6 +44,8 @@ struct rub_replica {
     double now_s;
     bool stuck; /* nothing can be formed until something happens */
     int64_t n_turn;
+    rub_list parked;  /* handed over, their blocks still held */
+    rub_list pulling; /* admitted, their KV on the way */
     rub_serve_totals totals;
 };
 
@@ -73,6 +76,17 @@ rub_status rub_naive_schedule(rub_replica *s, rub_request *r, int64_t tokens);
 /* The waiting request `at` joins the batch with blocks for kv_tok and `shared` cached ones. */
 rub_status rub_naive_admit(rub_replica *s, size_t at, int64_t tokens, int64_t kv_tok,
                            int64_t shared);
+
+/* Requests between replicas (naive_pools.c). */
+rub_status rub_naive_hand_over(rub_replica *s, rub_request *r);
+rub_status rub_naive_join(rub_replica *s, rub_traveller traveller, double at_s);
+rub_status rub_naive_admit_pulling(rub_replica *s, size_t at);
+void rub_naive_arrived(rub_replica *s, int32_t id, double at_s);
+void rub_naive_unpark(rub_replica *s, int32_t id, double at_s);
+rub_status rub_naive_fail(rub_replica *s, double at_s, rub_travellers *out);
+rub_status rub_naive_enlist(rub_replica *s, rub_request *r); /* into the running list */
+rub_status rub_naive_wait(rub_replica *s, rub_request *r, bool again);
+
 int64_t rub_naive_held(const rub_replica *s); /* requests that hold blocks */
 int64_t rub_naive_tokens(const rub_list *batch);
 

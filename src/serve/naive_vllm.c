@@ -85,6 +85,12 @@ static rub_status admit(rub_replica *s) {
     size_t at = 0;
     while (at < s->waiting.n && rub_naive_held(s) < d->max_seqs && budget(s) > 0) {
         rub_request *r = s->waiting.item[at];
+        if (r->pull) {
+            if (rub_naive_available(s) < rub_blocks(r->prefill, d->block_size_tok))
+                break;
+            RUB_TRY(rub_naive_admit_pulling(s, at));
+            continue;
+        }
         int64_t n_idle, shared = rub_naive_match(s, r->id, r->prefill, &n_idle);
         int64_t base = shared * s->run->trace->hashes.block_tok;
         int64_t kv_tok = base + chunk(s, r->prefill - base);

@@ -10,6 +10,36 @@
 #include "rubato/serve.h"
 #include "serve/closed.h"
 
+/* A request on its way to another replica, with what it brings along. */
+typedef struct rub_traveller {
+    int32_t id;
+    int32_t prefill; /* tokens to prefill where it goes */
+    double last_s;   /* time of its last token; NaN before the first */
+    bool pull;       /* prefilled: its KV comes over a link once it is admitted */
+} rub_traveller;
+
+typedef struct rub_travellers {
+    rub_traveller *one;
+    size_t n, cap;
+} rub_travellers;
+
+typedef enum rub_note_kind {
+    RUB_NOTE_PREFILLED, /* handed over: its blocks wait for release() */
+    RUB_NOTE_ADMITTED,  /* has blocks for the KV that it is to pull; then arrived() */
+} rub_note_kind;
+
+typedef struct rub_note {
+    rub_note_kind kind;
+    int32_t id;
+} rub_note;
+
+/* What replicas tell a run in which they depend on each other. */
+typedef struct rub_outbox {
+    rub_note *note;
+    size_t n, cap;
+    size_t n_finished; /* requests */
+} rub_outbox;
+
 /* The run: inputs shared by all replicas of one kind, and where results go. */
 typedef struct rub_run {
     const rub_trace *trace;
@@ -20,6 +50,8 @@ typedef struct rub_run {
     const int64_t
         *rank; /* requests wait by (rank, index), lowest first; NULL: as they come (n_req) */
     rub_closed *closed; /* NULL: open loop */
+    rub_outbox *outbox; /* NULL: replicas do not depend on each other */
+    bool hands_over;    /* a prefill pool: requests leave with their first token */
 } rub_run;
 
 typedef struct rub_replica rub_replica;
@@ -48,6 +80,12 @@ typedef struct rub_replica_kind {
     /* leading blocks of request id's chain that are in the prefix cache; NULL: there is none */
     int64_t (*cached)(const rub_replica *replica, int32_t id);
     void (*totals)(const rub_replica *replica, rub_serve_totals *into); /* adds its own */
+    /* the following are NULL in the plain fast engine, which serves no run that needs them */
+    rub_status (*join)(rub_replica *replica, rub_traveller traveller, double at_s); /* waits */
+    void (*arrived)(rub_replica *replica, int32_t id, double at_s); /* its KV: it may decode */
+    void (*release)(rub_replica *replica, int32_t id, double at_s); /* blocks handed over */
+    /* loses everything; its requests, each with all that it had to prefill again, are added */
+    rub_status (*fail)(rub_replica *replica, double at_s, rub_travellers *out);
 } rub_replica_kind;
 
 extern const rub_replica_kind rub_replica_naive, rub_replica_fast, rub_replica_wide;
@@ -60,7 +98,12 @@ typedef struct rub_fleet {
     size_t n;
     const struct rub_kinds *kinds;
     struct rub_static_router *router; /* NULL: the router looks at the replicas */
+    rub_router how;                   /* of routers that look */
+    size_t from, to;                  /* replicas that it looks at: from to to - 1, */
+    const bool *up;                   /* where this is true; NULL: all */
 } rub_fleet;
+
+static inline bool rub_fleet_has(const rub_fleet *f, size_t r) { return !f->up || f->up[r]; }
 
 /* The replica for request i at at_s, a time that all have been advanced to. */
 size_t rub_fleet_route(const rub_fleet *fleet, size_t i, double at_s);
@@ -86,6 +129,9 @@ static inline int64_t rub_blocks(int64_t tokens, int64_t block_size) {
 
 /* Whether the plain fast engine does all that is asked for. */
 bool rub_serve_is_plain(const rub_serve_def *def);
+
+/* Whether replicas depend on each other or come and go (world.h). */
+bool rub_serve_is_world(const rub_serve_def *def);
 
 /* Errors: RUB_INVALID with what is wrong. */
 rub_status rub_serve_check(const rub_serve_def *def, const rub_trace *trace, rub_error *err);

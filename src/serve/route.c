@@ -7,19 +7,20 @@
 
 double rub_route_load(const rub_fleet *f, size_t r) {
     rub_replica_view v;
-    const rub_serve_def *d = f->run->def;
     f->kind->view(f->replica[r], &v);
-    int64_t load = d->router == RUB_ROUTER_LEAST_WAITING ? v.n_waiting
-                   : d->router == RUB_ROUTER_LEAST_KV
-                       ? v.used_blocks * d->block_size_tok + v.waiting_tok
+    int64_t load = f->how == RUB_ROUTER_LEAST_WAITING ? v.n_waiting
+                   : f->how == RUB_ROUTER_LEAST_KV
+                       ? v.used_blocks * f->run->def->block_size_tok + v.waiting_tok
                        : v.n_outstanding;
     return (double)(load + 1) / rub_kinds_weight(f->kinds, r);
 }
 
 static size_t least_loaded(const rub_fleet *f) {
-    size_t best = 0;
+    size_t best = SIZE_MAX;
     double least = HUGE_VAL;
-    for (size_t r = 0; r < f->n; r++) {
+    for (size_t r = f->from; r < f->to; r++) {
+        if (!rub_fleet_has(f, r))
+            continue;
         double load = rub_route_load(f, r);
         if (load < least) {
             least = load;
@@ -42,19 +43,41 @@ void rub_route_pair(const rub_run *run, size_t i, size_t n, size_t pair[2]) {
     }
 }
 
+size_t rub_fleet_count(const rub_fleet *f) {
+    size_t n = 0;
+    for (size_t r = f->from; f->up && r < f->to; r++)
+        n += f->up[r];
+    return f->up ? n : f->to - f->from;
+}
+
+size_t rub_fleet_nth(const rub_fleet *f, size_t nth) {
+    size_t r = f->from;
+    if (!f->up)
+        return r + nth;
+    for (;; r++)
+        if (f->up[r] && nth-- == 0)
+            return r;
+}
+
 static size_t power_of_two(const rub_fleet *f, size_t i) {
-    size_t pair[2];
-    rub_route_pair(f->run, i, f->n, pair);
+    size_t pair[2], n = rub_fleet_count(f);
+    if (n == 0)
+        return SIZE_MAX;
+    rub_route_pair(f->run, i, n, pair);
+    pair[0] = rub_fleet_nth(f, pair[0]);
+    pair[1] = rub_fleet_nth(f, pair[1]);
     return rub_route_load(f, pair[1]) < rub_route_load(f, pair[0]) ? pair[1] : pair[0];
 }
 
 /* The longest cached prefix, of those the least loaded; but not where it would wait for more than
  * affinity_slack times the least loaded's requests, and 8. */
 static size_t prefix(const rub_fleet *f, size_t i) {
-    size_t best = 0, idlest = 0;
+    size_t best = SIZE_MAX, idlest = SIZE_MAX;
     int64_t longest = -1;
     double best_load = HUGE_VAL, least = HUGE_VAL;
-    for (size_t r = 0; r < f->n; r++) {
+    for (size_t r = f->from; r < f->to; r++) {
+        if (!rub_fleet_has(f, r))
+            continue;
         int64_t hit = f->kind->cached(f->replica[r], (int32_t)i);
         double load = rub_route_load(f, r);
         if (hit > longest || (hit == longest && load < best_load)) {
@@ -104,11 +127,13 @@ static void predict(const rub_fleet *f, size_t r, int64_t input, double at_s, do
  * targets. */
 static size_t slo(const rub_fleet *f, size_t i, double at_s) {
     const rub_serve_def *d = f->run->def;
-    size_t best = 0;
+    size_t best = SIZE_MAX;
     int fewest = 3;
     double soonest = HUGE_VAL;
-    for (size_t r = 0; r < f->n; r++) {
+    for (size_t r = f->from; r < f->to; r++) {
         double ttft_s, tpot_s;
+        if (!rub_fleet_has(f, r))
+            continue;
         predict(f, r, f->run->trace->input_tok[i], at_s, &ttft_s, &tpot_s);
         int misses = (d->slo_ttft_s > 0 && ttft_s > d->slo_ttft_s) +
                      (d->slo_tpot_s > 0 && tpot_s > d->slo_tpot_s);
@@ -122,7 +147,7 @@ static size_t slo(const rub_fleet *f, size_t i, double at_s) {
 }
 
 size_t rub_route_look(const rub_fleet *f, size_t i, double at_s) {
-    switch (f->run->def->router) {
+    switch (f->how) {
     case RUB_ROUTER_POWER_OF_TWO:
         return power_of_two(f, i);
     case RUB_ROUTER_PREFIX:
@@ -131,5 +156,39 @@ size_t rub_route_look(const rub_fleet *f, size_t i, double at_s) {
         return slo(f, i, at_s);
     default:
         return least_loaded(f);
+    }
+}
+
+static size_t session(const rub_fleet *f, size_t i) {
+    size_t best = SIZE_MAX;
+    uint64_t most = 0;
+    for (size_t r = f->from; r < f->to; r++) {
+        uint64_t x = rub_fleet_has(f, r) ? rub_route_session_hash(f->run, i, r) : 0;
+        if (rub_fleet_has(f, r) && (best == SIZE_MAX || x > most)) {
+            most = x;
+            best = r;
+        }
+    }
+    return best;
+}
+
+size_t rub_route_among(const rub_fleet *f, size_t i, double at_s, size_t *turn) {
+    size_t n = rub_fleet_count(f);
+    rub_rng rng = rub_rng_make(f->run->def->seed, i);
+    if (n == 0)
+        return SIZE_MAX;
+    switch (f->how) {
+    case RUB_ROUTER_ROUND_ROBIN: /* the next one that is up */
+        for (;; ++*turn) {
+            size_t r = f->from + *turn % (f->to - f->from);
+            if (rub_fleet_has(f, r))
+                return ++*turn, r;
+        }
+    case RUB_ROUTER_RANDOM:
+        return rub_fleet_nth(f, (size_t)rub_rng_below(&rng, n));
+    case RUB_ROUTER_SESSION:
+        return session(f, i);
+    default:
+        return rub_route_look(f, i, at_s);
     }
 }

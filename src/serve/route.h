@@ -11,7 +11,8 @@ typedef struct rub_kinds {
     int32_t n;    /* 0: all alike */
     rub_run *run; /* (n) */
     rub_serve_def *def;
-    uint16_t *of; /* kind of each replica (n_replica) */
+    double *weight; /* (n) */
+    uint16_t *of;   /* kind of each replica (n_replica) */
 } rub_kinds;
 
 rub_status rub_kinds_init(rub_kinds *kinds, const rub_run *base);
@@ -22,7 +23,7 @@ static inline const rub_run *rub_kinds_run(const rub_kinds *k, size_t r) {
 }
 
 static inline double rub_kinds_weight(const rub_kinds *k, size_t r) {
-    return k->n ? k->base->def->group[k->of[r]].weight : 1.0;
+    return k->n ? k->weight[k->of[r]] : 1.0;
 }
 
 static inline bool rub_router_is_static(rub_router router) {
@@ -46,8 +47,17 @@ size_t rub_static_route(rub_static_router *router, size_t i);
 /* Load of a replica by the run's router, lower is better: (requests or tokens + 1) / weight. */
 double rub_route_load(const rub_fleet *fleet, size_t r);
 
-/* The replica for request i at at_s, by looking at those that the router looks at. */
+/* How many replicas the router may choose, and the nth (from 0) of them. */
+size_t rub_fleet_count(const rub_fleet *fleet);
+size_t rub_fleet_nth(const rub_fleet *fleet, size_t nth);
+
+/* The replica for request i at at_s (SIZE_MAX: none is up), by looking at those that the router looks at. */
 size_t rub_route_look(const rub_fleet *fleet, size_t i, double at_s);
+
+/* As rub_route_look, for any router; turn: of round-robin. Kinds of replicas get no weights from
+ * the routers that do not look. */
+size_t rub_route_among(const rub_fleet *fleet, size_t i, double at_s, size_t *turn);
+uint64_t rub_route_session_hash(const rub_run *run, size_t i, size_t r);
 
 /* power-of-two: the two (or one and the same) that are looked at. */
 void rub_route_pair(const rub_run *run, size_t i, size_t n, size_t pair[2]);

@@ -79,18 +79,23 @@ static size_t random_one(const rub_static_router *s, size_t i) {
     return low;
 }
 
+uint64_t rub_route_session_hash(const rub_run *run, size_t i, size_t r) {
+    uint64_t id = (uint64_t)(uint32_t)run->trace->session[i];
+    uint64_t x = (id << 32 | r) + run->def->seed * 0x9e3779b97f4a7c15u;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+}
+
 /* Rendezvous hashing (Thaler and Ravishankar 1998), weighted as in Schindelhauer and Schomaker
  * 2005: the session's replica is the one of greatest -weight / ln(u), u its hash in (0, 1]; when a
  * replica leaves, only its own sessions move. */
 static size_t session(const rub_static_router *s, size_t i) {
-    uint64_t id = (uint64_t)(uint32_t)s->kinds->base->trace->session[i];
     size_t best = 0;
     double most = -1.0;
     for (size_t r = 0; r < s->n; r++) {
-        uint64_t x = (id << 32 | r) + s->kinds->base->def->seed * 0x9e3779b97f4a7c15u;
-        x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-        x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-        double u = ((double)((x ^ (x >> 31)) >> 11) + 0.5) * 0x1p-53;
+        uint64_t x = rub_route_session_hash(s->kinds->base, i, r);
+        double u = ((double)(x >> 11) + 0.5) * 0x1p-53;
         double score = s->kinds->n ? rub_kinds_weight(s->kinds, r) / -log(u) : u;
         if (score > most) {
             most = score;

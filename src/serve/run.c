@@ -4,6 +4,7 @@
  * own, in parallel if wanted. The others see every replica as it stands at the arrival: all
  * iterations that end by then are complete, none that starts then is formed. */
 #include "serve/route.h"
+#include "serve/world.h"
 
 #include "base/array.h"
 #include "base/rng.h"
@@ -56,6 +57,10 @@ static bool fits(const rub_run *run, size_t i) {
 }
 
 static bool possible(const rub_kinds *k, size_t i) {
+    const rub_serve_def *d = k->base->def;
+    if (d->disagg) /* only the prompt stands in the prefill pool */
+        return fits(&k->run[1], i) &&
+               rub_blocks(k->base->trace->input_tok[i], d->block_size_tok) <= k->def[0].kv_blocks;
     bool all = k->n > 0 || fits(k->base, i);
     for (int32_t g = 0; g < k->n; g++)
         all = all && fits(&k->run[g], i);
@@ -240,8 +245,12 @@ size_t rub_fleet_route(const rub_fleet *f, size_t i, double at_s) {
 
 static rub_status run_together(const rub_run *run, const rub_kinds *kinds,
                                const rub_progress *progress, rub_serve_totals *totals) {
-    rub_fleet f = {
-        .run = run, .kinds = kinds, .kind = kind_of(run), .n = (size_t)run->def->n_replica};
+    rub_fleet f = {.run = run,
+                   .kinds = kinds,
+                   .kind = kind_of(run),
+                   .n = (size_t)run->def->n_replica,
+                   .how = run->def->router,
+                   .to = (size_t)run->def->n_replica};
     rub_static_router router = {0};
     f.replica = RUB_NEW(rub_replica *, f.n);
     rub_status status = f.replica ? rub_static_router_init(&router, kinds) : RUB_NO_MEMORY;
@@ -251,10 +260,14 @@ static rub_status run_together(const rub_run *run, const rub_kinds *kinds,
         if (!(f.replica[r] = f.kind->create(rub_kinds_run(kinds, r))))
             status = RUB_NO_MEMORY;
     if (status == RUB_OK)
-        status = run->closed ? rub_closed_run(&f, progress) : rub_fleet_feed(&f, progress);
+        status = run->outbox   ? rub_world_run(&f, run->outbox, progress, totals)
+                 : run->closed ? rub_closed_run(&f, progress)
+                               : rub_fleet_feed(&f, progress);
     for (size_t r = 0; f.replica && r < f.n; r++) {
         if (status == RUB_OK)
             f.kind->totals(f.replica[r], totals);
+        if (status == RUB_OK && run->def->disagg && r + 1 == (size_t)run->def->disagg->n_prefill)
+            totals->prefill_busy_s = totals->busy_s;
         if (f.replica[r])
             f.kind->free(f.replica[r]);
     }
@@ -321,6 +334,7 @@ rub_status rub_serve_run(const rub_trace *trace, const rub_perf *perf, const rub
                              "trace has %zu requests, expected at most %d and as many times",
                              trace->n_req, INT32_MAX);
     int64_t *rank = NULL;
+    rub_outbox outbox = {0};
     rub_closed closed = {0};
     rub_kinds kinds = {0};
     rub_run run = {.trace = trace,
@@ -334,16 +348,19 @@ rub_status rub_serve_run(const rub_trace *trace, const rub_perf *perf, const rub
         status = rub_closed_init(&closed, def->concurrency, def->think_s);
         run.closed = &closed;
     }
+    if (rub_serve_is_world(def))
+        run.outbox = &outbox;
     if (status == RUB_OK)
         status = rub_kinds_init(&kinds, &run);
     if (status == RUB_OK) {
         reset(&kinds, times, totals);
-        status = rub_router_is_static(def->router) && !run.closed
+        status = rub_router_is_static(def->router) && !run.closed && !run.outbox
                      ? run_static(&run, &kinds, progress, totals)
                      : run_together(&run, &kinds, progress, totals);
     }
     rub_kinds_clear(&kinds);
     rub_closed_clear(&closed);
+    free(outbox.note);
     free(rank);
     return status == RUB_OK ? RUB_OK : rub_error_set(err, status, "%s", rub_status_text(status));
 }

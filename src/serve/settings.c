@@ -24,7 +24,72 @@ rub_serve_def rub_serve_default(void) {
 bool rub_serve_is_plain(const rub_serve_def *d) {
     return d->policy <= RUB_POLICY_VLLM_V0 && d->order == RUB_ORDER_FCFS &&
            d->reserve == RUB_RESERVE_PROMPT && d->long_prefill_tok == 0 && !d->whole_prefill &&
-           d->max_partial == 0 && d->max_long_partial == 0 && d->pp == 1 && !d->prefix_cache;
+           d->max_partial == 0 && d->max_long_partial == 0 && d->pp == 1 && !d->prefix_cache &&
+           !rub_serve_is_world(d);
+}
+
+bool rub_serve_is_world(const rub_serve_def *d) {
+    return d->disagg || d->n_failure > 0 || d->scale.scaler != RUB_SCALE_NONE;
+}
+
+static bool positive(double x) { return x > 0 && isfinite(x); }
+
+static rub_status check_disagg(const rub_serve_def *d, rub_error *err) {
+    const rub_serve_disagg *x = d->disagg;
+    if (!x)
+        return RUB_OK;
+    if (x->n_prefill < 1 || x->n_decode < 1 || x->n_prefill + x->n_decode != d->n_replica)
+        return rub_error_set(err, RUB_INVALID,
+                             "pools have %d and %d replicas, expected 1 or more each and %d in all",
+                             x->n_prefill, x->n_decode, d->n_replica);
+    if (!(x->kv_bytes_per_tok >= 0) || !positive(x->link_bytes_per_s) ||
+        !(x->link_latency_s >= 0) || !isfinite(x->kv_bytes_per_tok + x->link_latency_s))
+        return rub_error_set(err, RUB_INVALID,
+                             "link has %g bytes/s, %g s latency, %g bytes a token: expected a "
+                             "bandwidth above 0 and the others 0 or more",
+                             x->link_bytes_per_s, x->link_latency_s, x->kv_bytes_per_tok);
+    if (d->policy != RUB_POLICY_VLLM || d->pp != 1 || d->n_group > 0 || d->n_failure > 0 ||
+        d->scale.scaler != RUB_SCALE_NONE)
+        return rub_error_set(err, RUB_UNSUPPORTED,
+                             "disaggregated pools want policy vllm, one pipeline stage, no groups, "
+                             "failures or autoscaler");
+    if (x->prefill_kv_blocks < 0 || x->decode_kv_blocks < 0 || x->prefill_max_seqs < 0 ||
+        x->decode_max_seqs < 0 || x->prefill_max_seqs > d->max_batch_tok ||
+        x->decode_max_seqs > d->max_batch_tok)
+        return rub_error_set(err, RUB_INVALID,
+                             "pools: expected blocks and seats of 0 (as the fleet's) or more, and "
+                             "at most as many seats as max-batch-tokens");
+    return RUB_OK;
+}
+
+static rub_status check_world(const rub_serve_def *d, rub_error *err) {
+    const rub_serve_scale *c = &d->scale;
+    for (int32_t k = 0; k < d->n_failure; k++) {
+        const rub_serve_failure *x = &d->failure[k];
+        if (x->n_replica < 1 || !positive(x->mtbf_s) || !positive(x->repair_s) ||
+            !(x->shape >= 0.1 && x->shape <= 100))
+            return rub_error_set(err, RUB_INVALID,
+                                 "failures: %d replicas, %g s between, %g s repair, shape %g: "
+                                 "expected 1 or more, times above 0, shape 0.1 to 100",
+                                 x->n_replica, x->mtbf_s, x->repair_s, x->shape);
+    }
+    if (c->scaler == RUB_SCALE_NONE)
+        return RUB_OK;
+    if (c->least < 0 || c->most < 1 || c->most > d->n_replica || c->least > c->most ||
+        c->start < c->least || c->start > c->most)
+        return rub_error_set(err, RUB_INVALID,
+                             "autoscaler keeps %d to %d replicas and starts with %d, expected "
+                             "0 <= least <= start <= most <= %d",
+                             c->least, c->most, c->start, d->n_replica);
+    bool wants_target = c->scaler != RUB_SCALE_SCHEDULE;
+    if (!positive(c->interval_s) || !(c->startup_s >= 0) || !(c->hold_s >= 0) ||
+        (wants_target && !positive(c->target)) ||
+        (c->scaler == RUB_SCALE_SLO && !(positive(c->ttft_s) && c->target <= 1)))
+        return rub_error_set(err, RUB_INVALID,
+                             "autoscaler: interval %g s, start-up %g s, hold %g s, target %g, TTFT "
+                             "%g s: expected times of 0 or more, interval and target above 0",
+                             c->interval_s, c->startup_s, c->hold_s, c->target, c->ttft_s);
+    return RUB_OK;
 }
 
 static rub_status check_ranges(const rub_serve_def *d, rub_error *err) {
@@ -132,5 +197,7 @@ rub_status rub_serve_check(const rub_serve_def *d, const rub_trace *t, rub_error
     RUB_TRY(check_ranges(d, err));
     RUB_TRY(check_policy(d, err));
     RUB_TRY(check_groups(d, err));
+    RUB_TRY(check_disagg(d, err));
+    RUB_TRY(check_world(d, err));
     return check_trace(d, t, err);
 }

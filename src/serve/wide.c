@@ -19,10 +19,11 @@ static void destroy(rub_replica *s) {
     free(s->list);
     free(s->growth);
     free(s->passed);
+    free(s->parked);
     free(s);
 }
 
-static bool init_cache(rub_replica *s) {
+bool rub_wide_init_cache(rub_replica *s) {
     s->caching = s->run->def->prefix_cache;
     if (!s->caching)
         return true;
@@ -41,7 +42,7 @@ static rub_replica *create(const rub_run *run) {
     s->free_seat = RUB_NEW(int32_t, n);
     s->list = RUB_NEW(int32_t, n);
     s->growth = RUB_NEW(int64_t, run->def->block_size_tok);
-    bool ok = s->seat && s->free_seat && s->list && s->growth && init_cache(s);
+    bool ok = s->seat && s->free_seat && s->list && s->growth && rub_wide_init_cache(s);
     for (int32_t f = 0; f < run->def->pp; f++)
         ok = (s->flight[f].seat = RUB_NEW(int32_t, n)) && ok;
     if (!ok) {
@@ -59,7 +60,9 @@ static rub_status arrive(rub_replica *s, int32_t id) {
     double at_s = s->run->times->arrival_s[id];
     s->now_s = s->now_s < at_s ? at_s : s->now_s;
     s->stuck = false;
-    return rub_queue_push(&s->waiting, (rub_waiter){id, s->run->trace->input_tok[id], NAN});
+    return rub_queue_push(
+        &s->waiting,
+        (rub_waiter){.id = id, .prefill = s->run->trace->input_tok[id], .last_s = NAN});
 }
 
 /* ---- the running list ------------------------------------------------------------------------ */
@@ -118,7 +121,9 @@ rub_status rub_wide_send_back(rub_replica *s, int32_t at) {
     int32_t i = s->list[at];
     rub_seat *seat = &s->seat[i];
     bool whole = s->run->def->policy == RUB_POLICY_VLLM && !seat->prefilled;
-    rub_waiter w = {seat->id, whole ? seat->prefill : (int32_t)seat->done, seat->last_s};
+    rub_waiter w = {.id = seat->id,
+                    .prefill = whole ? seat->prefill : (int32_t)seat->done,
+                    .last_s = seat->last_s};
     memmove(s->list + at, s->list + at + 1, (size_t)(s->n_list - at - 1) * sizeof *s->list);
     s->n_list--;
     s->run->times->restarts[w.id]++;
@@ -141,6 +146,8 @@ static void token(rub_replica *s, rub_seat *seat) {
 static void finish(rub_replica *s, int32_t i) {
     s->run->times->finish_s[s->seat[i].id] = s->now_s;
     rub_closed_ended(s->run->closed, s->now_s);
+    if (s->run->outbox)
+        s->run->outbox->n_finished++;
     drop_seat(s, i);
 }
 
@@ -160,7 +167,7 @@ static bool progress(rub_replica *s, rub_seat *seat) {
 
 /* Back into the list: in order of admission for vllm, whose list never changes order; at its end
  * for the others. */
-static void enlist(rub_replica *s, int32_t i) {
+void rub_wide_enlist(rub_replica *s, int32_t i) {
     int32_t at = s->n_list++;
     if (s->run->def->policy == RUB_POLICY_VLLM)
         for (; at > 0 && s->seat[s->list[at - 1]].turn > s->seat[i].turn; at--)
@@ -183,10 +190,10 @@ static void complete_static(rub_replica *s, rub_flight *f) {
         if (all_over)
             finish(s, f->seat[b]);
         else
-            enlist(s, f->seat[b]);
+            rub_wide_enlist(s, f->seat[b]);
 }
 
-static void complete(rub_replica *s) {
+static rub_status complete(rub_replica *s) {
     rub_flight *f = &s->flight[s->first_flight];
     s->now_s = f->end_s;
     s->totals.end_s = s->now_s;
@@ -197,12 +204,15 @@ static void complete(rub_replica *s) {
         for (int32_t b = 0; b < f->n; b++) {
             if (progress(s, &s->seat[f->seat[b]]))
                 finish(s, f->seat[b]);
+            else if (s->run->hands_over && s->seat[f->seat[b]].prefilled)
+                RUB_TRY(rub_wide_hand_over(s, f->seat[b]));
             else
-                enlist(s, f->seat[b]);
+                rub_wide_enlist(s, f->seat[b]);
         }
     f->n = 0;
     s->first_flight = (s->first_flight + 1) % s->run->def->pp;
     s->n_flight--;
+    return RUB_OK;
 }
 
 /* ---- starting one ---------------------------------------------------------------------------- */
@@ -280,7 +290,7 @@ static rub_status advance(rub_replica *s, double until_s) {
         }
         if (s->n_flight == 0 || s->flight[s->first_flight].end_s > until_s)
             return RUB_OK;
-        complete(s);
+        RUB_TRY(complete(s));
         if (rub_closed_pauses(s->run->closed))
             return RUB_OK;
     }
@@ -335,5 +345,16 @@ static void totals(const rub_replica *s, rub_serve_totals *into) {
     rub_totals_add(&s->totals, s->run->def->kv_blocks - rub_wide_available(s), into);
 }
 
-const rub_replica_kind rub_replica_wide = {create, destroy, arrive, advance, next_end,
-                                           due,    view,    cached, totals};
+const rub_replica_kind rub_replica_wide = {.create = create,
+                                           .free = destroy,
+                                           .arrive = arrive,
+                                           .advance = advance,
+                                           .next_end = next_end,
+                                           .due = due,
+                                           .view = view,
+                                           .cached = cached,
+                                           .totals = totals,
+                                           .join = rub_wide_join,
+                                           .arrived = rub_wide_arrived,
+                                           .release = rub_wide_unpark,
+                                           .fail = rub_wide_fail};

@@ -25,7 +25,8 @@ typedef struct rub_seat {
     int64_t take;    /* tokens in the batch in flight; 0: in none */
     double last_s;   /* time of its last token; NaN before the first */
     bool prefilled;
-    bool over; /* static: its answer is complete, it stays until the batch ends */
+    bool over;    /* static: its answer is complete, it stays until the batch ends */
+    bool pulling; /* in neither list nor batch: its KV is on the way */
 } rub_seat;
 
 /* A batch in flight. */
@@ -56,6 +57,8 @@ struct rub_replica {
     int64_t *growth;      /* scratch of stretches (block_size) */
     rub_waiter *passed;   /* scratch: waiting requests passed over */
     size_t n_passed, passed_cap;
+    rub_seat *parked; /* handed over, their blocks still held */
+    size_t n_parked, parked_cap;
     rub_serve_totals totals;
 };
 
@@ -92,12 +95,25 @@ bool rub_wide_fits(const rub_replica *s, int64_t blocks, int64_t kept);
  * cached ones. */
 void rub_wide_admit(rub_replica *s, int64_t take, int64_t blocks, int64_t shared);
 
+/* The queue's head, which pulls its KV, gets a seat and blocks for it; it may decode once that has
+ * arrived. */
+rub_status rub_wide_admit_pulling(rub_replica *s);
+
 /* list[at] joins the batch being formed; it stays in the list until rub_wide_leave_list. */
 void rub_wide_schedule(rub_replica *s, int32_t at, int64_t take);
 void rub_wide_leave_list(rub_replica *s); /* drops from the list what is in flight */
 
 /* list[at] loses its blocks and its place and waits again. */
 rub_status rub_wide_send_back(rub_replica *s, int32_t at);
+
+/* Requests between replicas (wide_pools.c). */
+rub_status rub_wide_hand_over(rub_replica *s, int32_t seat);
+rub_status rub_wide_join(rub_replica *s, rub_traveller traveller, double at_s);
+void rub_wide_arrived(rub_replica *s, int32_t id, double at_s);
+void rub_wide_unpark(rub_replica *s, int32_t id, double at_s);
+rub_status rub_wide_fail(rub_replica *s, double at_s, rub_travellers *out);
+void rub_wide_enlist(rub_replica *s, int32_t seat); /* into the running list */
+bool rub_wide_init_cache(rub_replica *s);
 
 /* Forms a batch into the next flight; n stays 0 when there is nothing to do. */
 rub_status rub_wide_form(rub_replica *s);

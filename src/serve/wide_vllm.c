@@ -100,11 +100,20 @@ static int64_t n_partial(const rub_replica *s, int64_t longer) {
     return n;
 }
 
-typedef enum verdict { ADMITTED, PASSED_OVER, STOP } verdict;
+typedef enum verdict { ADMITTED, PASSED_OVER, STOP, OUT_OF_MEMORY } verdict;
+
+/* Its KV comes over a link: blocks and a seat are enough, it takes no tokens now. */
+static verdict admit_pulling(rub_replica *s, int64_t prefill) {
+    if (!rub_wide_fits(s, rub_blocks(prefill, s->run->def->block_size_tok), 0))
+        return STOP;
+    return rub_wide_admit_pulling(s) == RUB_OK ? ADMITTED : OUT_OF_MEMORY;
+}
 
 static verdict admit_head(rub_replica *s, forming *x) {
     const rub_serve_def *d = s->run->def;
     const rub_waiter w = *rub_queue_first(&s->waiting);
+    if (w.pull)
+        return admit_pulling(s, w.prefill);
     int64_t n_idle, shared = rub_wide_match(s, w.id, w.prefill, &n_idle);
     int64_t base = shared > 0 ? shared * s->run->trace->hashes.block_tok : 0;
     int64_t take = chunk(d, w.prefill - base, x->budget);
@@ -136,6 +145,8 @@ static rub_status put_back(rub_replica *s) {
 static rub_status admit(rub_replica *s, forming *x) {
     while (rub_queue_n(&s->waiting) > 0 && s->n_held < s->run->def->max_seqs && x->budget > 0) {
         verdict v = admit_head(s, x);
+        if (v == OUT_OF_MEMORY)
+            return RUB_NO_MEMORY;
         if (v == STOP)
             break;
         if (v == PASSED_OVER)

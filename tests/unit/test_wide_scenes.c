@@ -353,6 +353,72 @@ static void looking_routers(void **state) {
     clear(&s);
 }
 
+/* One replica prefills, one decodes; a byte a token, 2 bytes/s, 0.5 s latency. Request 0 (4 tokens)
+ * and request 1 (2) are prefilled together in [0, 1] and pull at once: 1 byte/s each, so request 1's
+ * 2 bytes are through at 3; the 2 that request 0 has left go at 2 bytes/s to 4. They may decode at
+ * 3.5 and 4.5 and take two iterations each: to 5.5, and to 6.5. Request 2 has one token only. */
+static void pools_share_a_link(void **state) {
+    (void)state;
+    scene s = make(3, (const double[][3]){{0, 4, 3}, {0, 2, 3}, {0, 9, 1}});
+    rub_serve_disagg d = {.n_prefill = 1,
+                          .n_decode = 1,
+                          .decode_router = RUB_ROUTER_LEAST_OUTSTANDING,
+                          .kv_bytes_per_tok = 1,
+                          .link_bytes_per_s = 2,
+                          .link_latency_s = 0.5};
+    s.def.disagg = &d;
+    s.def.n_replica = 2;
+    ends(&s, (const double[]){6.5, 5.5, 1});
+    assert_true(s.times.first_token_s[0] == 1 && s.totals->transfer_bytes == 6);
+    assert_true(s.totals->link_busy_s == 3); /* 1 to 4 */
+    /* one seat in the decode pool: request 1 pulls when request 0 has ended. Alone, 0 pulls from 1
+     * to 3, decodes from 3.5 to 5.5; then 1 pulls 1 s to 6.5 and decodes from 7 to 9 */
+    d.decode_max_seqs = 1;
+    ends(&s, (const double[]){5.5, 9, 1});
+    clear(&s);
+}
+
+/* No replica at first: request 0 starts one, which is ready 5 s later. Then one request a replica is
+ * wanted: at the decision at 30 three are unfinished, so two more start and are ready at 35; those
+ * that wait stay where they are, but request 4 finds an idle replica. */
+static void replicas_start(void **state) {
+    (void)state;
+    scene s = make(
+        5, (const double[][3]){{10.25, 1, 1}, {21, 1, 40}, {21, 1, 40}, {21, 1, 2}, {36, 1, 1}});
+    s.def.n_replica = 3;
+    s.def.max_seqs = 1;
+    s.def.router = RUB_ROUTER_LEAST_OUTSTANDING;
+    s.def.scale = (rub_serve_scale){.scaler = RUB_SCALE_UTILISATION,
+                                    .most = 3,
+                                    .target = 1,
+                                    .interval_s = 30,
+                                    .startup_s = 5,
+                                    .hold_s = 1000};
+    ends(&s, (const double[]){16.25, 61, 101, 103, 37});
+    assert_int_equal(s.totals->n_start, 3);
+    /* from 10.25, 30 and 30 to the last end at 103 */
+    assert_true(fabs(s.totals->up_s - (92.75 + 73 + 73)) < 1e-9);
+    clear(&s);
+}
+
+/* Mean time between failures 10 s, repair 1 s, for 100,000 s: 9,091 failures, a renewal process of
+ * mean 11 s; within five standard deviations for exponential times and for Weibull ones of the same
+ * mean. Down 1/11 of the time. */
+static void failures_come_as_often_as_said(void **state) {
+    (void)state;
+    scene s = make(2, (const double[][3]){{0, 1, 1}, {100000, 1, 1}});
+    for (int k = 0; k < 2; k++) {
+        double shape = k ? 2.0 : 1.0, cv2 = k ? 4.0 / M_PI - 1.0 : 1.0; /* of one life */
+        s.def.n_failure = 1;
+        s.def.failure[0] = (rub_serve_failure){1, 10, shape, 1};
+        play(&s, RUB_ENGINE_FAST);
+        double n = 100000.0 / 11, sd = sqrt(n * (100 * cv2 + 1) / 121);
+        assert_true(fabs((double)s.totals->n_failure - n) < 5 * sd);
+        assert_true(fabs(s.totals->down_s / 100000 - 1.0 / 11) < 0.005);
+    }
+    clear(&s);
+}
+
 static void what_does_not_go_together(void **state) {
     (void)state;
     scene s = make(1, (const double[][3]){{0, 1, 1}});
@@ -388,6 +454,9 @@ int main(void) {
         cmocka_unit_test(weighted_round_robin),
         cmocka_unit_test(sessions_stay),
         cmocka_unit_test(looking_routers),
+        cmocka_unit_test(pools_share_a_link),
+        cmocka_unit_test(replicas_start),
+        cmocka_unit_test(failures_come_as_often_as_said),
         cmocka_unit_test(what_does_not_go_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
