@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-BUILD_PACKAGES="gcc libc6-dev meson ninja-build pkg-config python3 libyaml-dev libjansson-dev zlib1g-dev coinor-libclp-dev coinor-libcbc-dev libcmocka-dev"
+BUILD_PACKAGES="gcc libc6-dev meson ninja-build pkg-config python3 libyaml-dev libjansson-dev zlib1g-dev libzstd-dev coinor-libclp-dev coinor-libcbc-dev libcmocka-dev"
 
 # need PACKAGE...: installs those that dpkg does not know as installed.
 need() {

@@ -33,6 +33,8 @@ typedef struct rub_perf_linear {
 
 typedef struct rub_perf_tables rub_perf_tables; /* owned by the compiled model */
 
+typedef struct rub_calibration rub_calibration; /* below */
+
 /* An evaluator: immutable once made, safe to share between threads. */
 typedef struct rub_perf {
     rub_perf_kind kind;
@@ -108,6 +110,7 @@ typedef struct rub_deployment {
     int32_t block_size_tok;
     int64_t max_batch_tok;                 /* tokens in the largest iteration */
     int32_t max_seqs;                      /* requests in the largest iteration */
+    const rub_calibration *calibration;    /* NULL: what ships; borrowed */
     const rub_engine_constants *constants; /* NULL: those of backend; borrowed */
 } rub_deployment;
 
@@ -149,6 +152,65 @@ typedef struct rub_perf_split {
  * rub_deployment_resolve. Cost: tens of microseconds. */
 rub_status rub_perf_operators(const rub_deployment *deployment, const rub_batch *batch,
                               rub_perf_split *out, rub_error *err);
+
+/* ---- calibration -------------------------------------------------------------------------------
+ *
+ * Compact forms of an accelerator's operator times, fitted from measured tables. One ships for each
+ * accelerator that was measured; `rubato calibrate` makes more. docs/perf.md tells form and errors. */
+
+/* One fitted curve: what it was fitted on and how it predicts what was left out. */
+typedef struct rub_calibration_row {
+    const char *library; /* whose kernels: "vllm", "trtllm", "nccl" */
+    const char *family;  /* "gemm", "prefill", "decode", "mla_prefill", "mla_decode", "moe", ... */
+    const char *variant; /* "bf16", "fp8_block", "bf16/fp8" (arithmetic / KV cache), "custom" */
+    const char *source;  /* the table's file name */
+    const char *note;    /* why compositions do not use it; "" when they do */
+    int64_t n_fitted, n_left_out, n_group_left_out;
+    double median, p90; /* of |predicted / measured - 1| on the rows left out */
+    double bias;        /* median of predicted / measured - 1 there */
+    int32_t n_value;    /* fitted numbers */
+} rub_calibration_row;
+
+/* The calibration that ships for an accelerator, or, when there is none, that of the nearest measured
+ * one (by peaks and bandwidths), whose efficiencies are then carried over. Free with
+ * rub_calibration_free. Cost: under a millisecond. Errors: RUB_NO_MEMORY, RUB_INTERNAL. */
+rub_status rub_calibration_shipped(const rub_accelerator *accel, rub_calibration **out,
+                                   rub_error *err);
+
+/* Fits every table of a folder (ai-dynamo/aiconfigurator's layout, Parquet or CSV) for one
+ * accelerator. A fifth of the groups of shapes is left out to judge the fit: (n, k) of products; heads,
+ * KV heads, head size and window of attention; heads and batch of latent attention; hidden and
+ * expert width, top-k, experts, TP and EP of experts; message size of collectives. progress may be NULL.
+ * Errors: RUB_IO, RUB_PARSE, RUB_INVALID with file and line, RUB_INTERRUPTED. */
+rub_status rub_calibrate(const char *folder, const rub_accelerator *accel, const char *source,
+                         const char *date, const rub_progress *progress, rub_calibration **out,
+                         rub_error *err);
+
+/* Predicts the rows of a folder's tables that the split leaves out with a calibration, one figure a
+ * curve; rows[n_row] of rub_calibration_count. Errors: as rub_calibrate. */
+rub_status rub_calibration_judge(const rub_calibration *calibration, const char *folder,
+                                 const rub_accelerator *accel, rub_calibration_row *row,
+                                 rub_error *err);
+
+/* JSON text; malloc'ed, *n without the terminator. */
+rub_status rub_calibration_write(const rub_calibration *calibration, char **out, size_t *n,
+                                 rub_error *err);
+
+/* Errors: RUB_PARSE, RUB_INVALID with the place or the key. name appears in them. */
+rub_status rub_calibration_read_memory(const char *name, const char *bytes, size_t n,
+                                       rub_calibration **out, rub_error *err);
+rub_status rub_calibration_read(const char *path, rub_calibration **out, rub_error *err);
+
+void rub_calibration_free(rub_calibration *calibration);
+
+size_t rub_calibration_count(const rub_calibration *calibration); /* curves */
+rub_calibration_row rub_calibration_at(const rub_calibration *calibration, size_t i);
+const char *rub_calibration_system(const rub_calibration *calibration); /* "H100-SXM" */
+const char *rub_calibration_source(const rub_calibration *calibration);
+const char *rub_calibration_date(const rub_calibration *calibration);
+
+/* Does it come from another accelerator than the one it was asked for? */
+bool rub_calibration_is_carried(const rub_calibration *calibration);
 
 /* ---- memory ------------------------------------------------------------------------------------
  */

@@ -15,6 +15,7 @@
     X(study_make)                                                                                  \
     X(check)                                                                                       \
     X(train)                                                                                       \
+    X(calibrate)                                                                                   \
     X(validate)                                                                                    \
     X(catalog)
 

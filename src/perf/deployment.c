@@ -41,11 +41,6 @@ rub_status rub_backend_parse(const char *text, rub_backend *out, rub_error *err)
                          text);
 }
 
-char *rub_perf_source_of(const rub_deployment *deployment, char *buf, size_t size) {
-    snprintf(buf, size, "roofline (%s)", deployment->accel->name);
-    return buf;
-}
-
 static bool is_weight_only(rub_precision weights) {
     return weights == RUB_INT4 || weights == RUB_MXFP4;
 }
@@ -86,8 +81,6 @@ static rub_status check_layout(const rub_deployment *d, rub_error *err) {
     RUB_TRY(check_range("tp", d->tp, 1, 1024, err));
     if (d->pp != 1)
         return rub_error_set(err, RUB_UNSUPPORTED, "pp is %d, expected 1", d->pp);
-    if (d->level == RUB_LEVEL_CALIBRATED)
-        return rub_error_set(err, RUB_NOT_FOUND, "no calibration ships for %s", d->accel->name);
     RUB_TRY(check_range("attention_dp", d->attention_dp, 1, 1024, err));
     int32_t width = d->tp * d->attention_dp;
     if (d->ep < 1 || width % d->ep != 0)

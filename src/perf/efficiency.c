@@ -42,6 +42,9 @@ rub_efficiency rub_efficiency_small(void) { return (rub_efficiency){1.0, 0.60, 1
 /* Gated delta net's chunked scan; no table was measured: assumed as half of prefill attention. */
 rub_efficiency rub_efficiency_scan(void) { return (rub_efficiency){0.25, 0.60, 15e-6}; }
 
+/* A power law of exponent 1.01, as aiconfigurator takes for the load of experts by default. */
+double rub_expert_skew(void) { return 1.0; }
+
 /* vLLM's custom all-reduce in a graph: 4.2 to 8 us for a few KB (2 to 8 accelerators); large
  * messages at 0.53 to 0.9 of the ring's ideal over NVLink, more for more accelerators. Without a
  * fast link (under 100 GB/s) accelerators share the bus: 0.6 for two, and in proportion less for

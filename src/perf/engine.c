@@ -21,6 +21,7 @@ static void scale(rub_op *op, double by) {
     op->fixed_s *= by;
     op->overhead_s *= by;
     op->per_req_s *= by;
+    op->scale *= by;
 }
 
 void rub_engine_apply(const rub_deployment *d, rub_op_list *list) {
@@ -48,6 +49,7 @@ void rub_engine_apply(const rub_deployment *d, rub_op_list *list) {
     list->op[list->n++] = (rub_op){.name = "engine, tokens",
                                    .kind = RUB_OP_TOKENS,
                                    .class = RUB_CLASS_ENGINE,
+                                   .all_tokens = true,
                                    .n = 1.0,
                                    .stream_s = c->token_s};
 }

@@ -3,6 +3,7 @@
 #ifndef RUB_PERF_OPS_H
 #define RUB_PERF_OPS_H
 
+#include "perf/form.h"
 #include "rubato/perf.h"
 
 typedef enum rub_op_kind {
@@ -26,7 +27,9 @@ typedef enum rub_op_class {
 
 /* Seconds of one call on u units = max(u * compute_s, fixed_s * experts + u * stream_s) +
  * overhead_s, efficiencies included. Units: tokens, sampled positions, context tokens (decode).
- * Prefill: max(work * compute_s, KV tokens * stream_s), work = token pairs. */
+ * Prefill: max(work * compute_s, KV tokens * stream_s), work = token pairs.
+ * With a curve: scale * what the curve says for shape, of which the batch sets m, tokens, bytes, or
+ * batch and lengths; the figures in seconds are not used then. */
 typedef struct rub_op {
     const char *name;
     rub_op_kind kind;
@@ -41,20 +44,47 @@ typedef struct rub_op {
     double window_tok; /* DECODE, PREFILL: context is cut to this; 0 = all of it */
     double n_expert;   /* EXPERTS: experts held by one accelerator */
     double hit_frac;   /* EXPERTS: probability that a token goes to a given expert */
+    const rub_curve *curve; /* of the calibration; NULL: roofline */
+    rub_peaks peaks;        /* that the curve's base is computed with */
+    rub_shape shape;
+    double scale;
+    double unit_bytes; /* collectives with a curve: message bytes for one unit */
 } rub_op;
 
 enum { RUB_MAX_OPS = 24 * RUB_MODEL_MAX_GROUPS + 8 + 3 }; /* the last three are the engine's */
 
+/* What one accelerator's share of an iteration is. Attention data parallel: requests are spread over
+ * the groups of tp accelerators; decodes evenly, prompts as evenly as whole prompts can be, so that the
+ * busiest group counts. */
+typedef struct rub_load {
+    double tokens, n_decode, kv_decode, n_prefill, prefill_tok, pairs,
+        prefill_kv;               /* of the busiest group */
+    double n_seq;                 /* sampled positions of it */
+    double all_tokens, all_n_seq; /* of the iteration */
+} rub_load;
+
 typedef struct rub_op_list {
     int n;
+    int32_t attention_dp;
     rub_op op[RUB_MAX_OPS];
 } rub_op_list;
 
 /* Fills the list from a resolved deployment. */
 void rub_ops_build(const rub_deployment *resolved, rub_op_list *out);
 
-/* Seconds of one operator in an iteration of this batch, all its calls. */
-double rub_op_seconds(const rub_op *op, const rub_batch *batch);
+rub_load rub_load_of(const rub_batch *batch, double attention_dp);
+
+/* Seconds of one operator in an iteration of this load, all its calls. */
+double rub_op_seconds(const rub_op *op, const rub_load *load);
+
+/* DECODE and PREFILL with a curve: requests and the length of each. A prompt of n new tokens after p
+ * others counts as one of sqrt(n * (n + 2 p)) without others, which has as many token pairs; with a
+ * window, as its n tokens. */
+double rub_op_on_requests(const rub_op *op, double n_req, double length);
+/* What a curve is asked for. */
+rub_shape rub_op_shape_on_units(const rub_op *op, double u);
+rub_shape rub_op_shape_on_requests(const rub_op *op, double n_req, double length);
+double rub_op_prompt_length(const rub_op *op, const rub_load *load);
 
 /* TOKENS, EXPERTS on u tokens and SAMPLED on u positions; u >= 0 need not be whole. */
 double rub_op_on_units(const rub_op *op, double u);
@@ -71,6 +101,9 @@ rub_efficiency rub_efficiency_prefill(void);
 rub_efficiency rub_efficiency_decode(void);
 rub_efficiency rub_efficiency_small(void);
 rub_efficiency rub_efficiency_scan(void); /* linear attention */
+
+/* How unevenly tokens choose experts, as rub_shape.skew counts it. */
+double rub_expert_skew(void);
 
 /* All-reduce of bytes over tp accelerators: latency_s + bytes * s_per_byte. */
 void rub_all_reduce(const rub_accelerator *accel, int32_t tp, double *latency_s,

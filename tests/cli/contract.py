@@ -30,6 +30,7 @@ JSON_RUNS = {
     "check": [STUDY],
     "catalog": ["llama-3.1-8b"],
     "report": ["plan.json"],
+    "calibrate": ["tables", "--system", "h100"],
     "validate": ["measured.csv", "--requests-per-client", "2"],
     "train": ["--model", "llama-3.1-8b", "--accelerator", "h100", "--accelerators", "64", "--tokens", "1T"],
 }
@@ -44,6 +45,7 @@ READS = {
     "check": ["FILE"],
     "catalog": ["./FILE"],
     "report": ["FILE"],
+    "calibrate": ["tables", "--system", "h100", "--against", "FILE"],
     "validate": ["FILE"],
 }
 # Where each command writes one.
@@ -51,6 +53,7 @@ WRITES = {
     "trace make": ["--requests", "10", "--out", "FILE"],
     "simulate": ["--trace", "trace.csv", *LINEAR, "--requests", "FILE"],
     "report": ["plan.json", "--html", "FILE"],
+    "calibrate": ["tables", "--system", "h100", "--out", "FILE"],
     "validate": ["measured.csv", "--requests-per-client", "2", "--rows", "FILE"],
 }
 n_test = n_failed = 0
@@ -251,6 +254,11 @@ def main():
                        "attention_dp_size,moe_tp_size,moe_ep_size,concurrency,silicon_ttft_ms,silicon_tpot_ms,source\n")
             file.writelines(f"r{c},vllm,0.19.0,meta-llama/Meta-Llama-3.1-8B,h100_sxm,fp8,agg,1024,256,{c},1,1,1,1,1,{c},"
                             f"{40 + c},{6 + 0.1 * c},made up\n" for c in (1, 4, 16))
+        os.mkdir("tables")
+        with open("tables/vllm-0.24.0.gemm_perf.csv", "w") as file:
+            file.write("gemm_dtype,m,n,k,latency\n")
+            file.writelines(f"bfloat16,{m},{n},{k},{2e-3 + 2e-12 * m * n * k + 1e-9 * n * k}\n" for m in (1, 64, 4096)
+                            for n in range(1024, 9000, 1024) for k in range(1024, 9000, 1024))
         plan = run("plan", [*JSON_RUNS["plan"], "--json"])
         with open("plan.json", "wb") as file:
             file.write(plan.stdout)

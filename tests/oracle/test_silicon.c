@@ -96,6 +96,7 @@ static bool deployment(const rub_catalog *catalog, const row *r, rub_deployment 
     if (rub_catalog_accelerator(catalog, system, &accel, NULL) != RUB_OK)
         return false;
     *out = rub_deployment_default(model, accel);
+    out->level = RUB_LEVEL_ROOFLINE;
     out->tp = (int32_t)r->tp;
     out->ep = (int32_t)r->ep;
     const char *quant = *r->quant                          ? r->quant

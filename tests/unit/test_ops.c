@@ -53,9 +53,15 @@ static rub_op_list build(rub_model *m, int32_t tp) {
     static rub_op_list list;
     rub_deployment d = rub_deployment_default(m, &accel), r;
     d.tp = tp;
+    d.level = RUB_LEVEL_ROOFLINE;
     assert_int_equal(rub_deployment_resolve(&d, &r, NULL), RUB_OK);
     rub_ops_build(&r, &list);
     return list;
+}
+
+static double on_batch(const rub_op *op, const rub_batch *batch) {
+    rub_load load = rub_load_of(batch, 1.0);
+    return rub_op_seconds(op, &load);
 }
 
 static void gemm_is_the_larger_of_two_lines(void **state) {
@@ -93,18 +99,18 @@ static void attention_follows_the_aggregates(void **state) {
     rub_efficiency d = rub_efficiency_decode(), p = rub_efficiency_prefill();
     rub_batch decode = {.n_tokens = 10, .n_decode = 10, .kv_decode = 9990};
     double kv_bytes = 10000.0 * 2 * 2 * 64 * 2;
-    near_to(rub_op_seconds(find(&list, "decode attention"), &decode),
+    near_to(on_batch(find(&list, "decode attention"), &decode),
             2 * (kv_bytes / (1e12 * d.memory) + d.overhead_s));
     /* a chunk of 1000 after 500: 1000 * (500 + 500) token pairs, 4 flops a pair and channel */
     rub_batch prefill = {
         .n_tokens = 1000, .n_prefill = 1, .prefill_work2 = 1000 * 2000, .prefill_kv = 500};
-    near_to(rub_op_seconds(find(&list, "prefill attention"), &prefill),
+    near_to(on_batch(find(&list, "prefill attention"), &prefill),
             2 * (1e6 * 4 * 8 * 64 / (1e14 * p.compute) + p.overhead_s));
-    assert_true(rub_op_seconds(find(&list, "prefill attention"), &decode) == 0.0);
+    assert_true(on_batch(find(&list, "prefill attention"), &decode) == 0.0);
     /* with a window of 100 each decode looks at 100 */
     m.group[0].attention.window_tok = 100;
     list = build(&m, 1);
-    near_to(rub_op_seconds(find(&list, "decode attention"), &decode),
+    near_to(on_batch(find(&list, "decode attention"), &decode),
             2 * (kv_bytes / 10 / (1e12 * d.memory) + d.overhead_s));
 }
 
