@@ -51,22 +51,32 @@ typedef enum rub_step_kind {
 
 const char *rub_step_text(rub_step_kind step);
 
-/* Equally spaced values; gaps of the file are filled by the value before and counted. */
+/* Equally spaced values; gaps of the file are filled by the value before and counted; several values
+ * of one step are averaged or added up. */
 typedef struct rub_series {
     int32_t n, season;  /* season: steps in a cycle (24, 7, 52, 12, 4; 1 = none) */
     rub_step_kind step; /* told from the median distance of the dates */
     double first_day;   /* of the first value, days since 1970; index: the first index */
-    int32_t n_filled;
-    double *value; /* (n) */
+    int32_t n_filled;   /* steps without a value */
+    int32_t n_merged;   /* values that joined another in its step */
+    double *value;      /* (n) */
 } rub_series;
 
-/* Reads a CSV of time and value. time_column, value_column: names, or NULL for the first and second.
- * Times: 2024-03-05[ hh:mm:ss], 2024-03, 2024-Q3, or plain numbers. Errors with line and column. */
-rub_status rub_series_read(const char *path, const char *time_column, const char *value_column,
-                           rub_series *out, rub_error *err);
+/* How to read; zero is a file of two columns with dates. */
+typedef struct rub_series_read_def {
+    const char *time_column, *value_column; /* names; NULL: the first, the second */
+    const char *const *where;               /* "COLUMN=VALUE": only rows that say so (n_where) */
+    size_t n_where;
+    double unit_days; /* numbers in the time column count so many days from 1970 on; 0: an index */
+    bool sum;         /* values of one step are added up instead of averaged */
+} rub_series_read_def;
+
+/* Reads a CSV. Times: 2024-03-05[ hh:mm], 2024-03, 2024-Q3, or plain numbers, in any order. A first
+ * line that holds a time and a value is no header. def may be NULL. Errors with line and column. */
+rub_status rub_series_read(const char *path, const rub_series_read_def *def, rub_series *out,
+                           rub_error *err);
 rub_status rub_series_read_memory(const char *name, const char *bytes, size_t n,
-                                  const char *time_column, const char *value_column,
-                                  rub_series *out, rub_error *err);
+                                  const rub_series_read_def *def, rub_series *out, rub_error *err);
 void rub_series_clear(rub_series *series);
 
 enum { RUB_METHOD_SNAIVE, RUB_METHOD_DAMPED, RUB_METHOD_GROWTH, RUB_N_FORECAST };

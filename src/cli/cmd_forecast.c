@@ -9,6 +9,9 @@
 
 typedef struct forecast_settings {
     const char *time, *value;
+    rub_option_values where;
+    int unit;
+    bool sum;
     int64_t quarters, steps, seed;
     bool json;
 } forecast_settings;
@@ -76,6 +79,7 @@ static json_t *series_document(const char *path, const rub_series *s, const rub_
     json_object_set_new(d, "step", json_string(rub_step_text(s->step)));
     json_object_set_new(d, "season", json_integer(s->season));
     json_object_set_new(d, "filled", json_integer(s->n_filled));
+    json_object_set_new(d, "merged", json_integer(s->n_merged));
     json_object_set_new(d, "horizon_steps", json_integer(f->h));
     json_object_set_new(d, "quarters", by_quarter(s, f));
     json_object_set_new(
@@ -99,6 +103,12 @@ static void series_text(const json_t *d) {
         json_real_value(json_object_get(row, "p10")), json_real_value(json_object_get(row, "p50")),
         json_real_value(json_object_get(row, "p90")),
         json_real_value(json_object_get(row, "mean")));
+    json_int_t filled = json_integer_value(json_object_get(d, "filled"));
+    json_int_t merged = json_integer_value(json_object_get(d, "merged"));
+    if (filled || merged)
+        printf("\nnoticed: %lld steps without a value took the one before, %lld values shared a "
+               "step with another\n",
+               (long long)filled, (long long)merged);
     json_t *test = json_object_get(d, "backtest");
     printf("\nback-test over %lld origins, on values not seen:\n  %-15s %8s %8s %8s\n",
            (long long)json_integer_value(json_object_get(test, "origins")), "method", "MASE",
@@ -116,7 +126,14 @@ static int run_series(const char *path, const forecast_settings *s) {
     rub_series series = {0};
     rub_forecast f = {0};
     rub_error err = {0};
-    rub_status status = rub_series_read(path, s->time, s->value, &series, &err);
+    static const double unit_days[] = {0.0, 1.0 / 86400, 1.0 / 1440, 1.0 / 24, 1.0};
+    rub_series_read_def def = {.time_column = s->time,
+                               .value_column = s->value,
+                               .where = s->where.values,
+                               .n_where = s->where.n,
+                               .unit_days = unit_days[s->unit],
+                               .sum = s->sum};
+    rub_status status = rub_series_read(path, &def, &series, &err);
     if (status == RUB_OK)
         status = rub_forecast_make(&series, steps_in(&series, s), &f, &err);
     int rc = status == RUB_OK ? 0 : rub_command_fail(&err);
@@ -268,11 +285,20 @@ static int run(const rub_command *self, const void *settings, int n_args, char *
     return study ? run_study(args[0], settings) : run_series(args[0], settings);
 }
 
+static const char *const units[] = {"index", "s", "min", "h", "day", NULL};
+
 static const rub_option options[] = {
     {"time", RUB_OPTION_STRING, offsetof(forecast_settings, time), "COLUMN",
      "column of times in a series (the first)", 0, 0, NULL},
     {"value", RUB_OPTION_STRING, offsetof(forecast_settings, value), "COLUMN",
      "column of values (the second)", 0, 0, NULL},
+    {"where", RUB_OPTION_LIST, offsetof(forecast_settings, where), "COLUMN=VALUE",
+     "only rows that say so; may be given several times", 0, 0, NULL},
+    {"unit", RUB_OPTION_CHOICE, offsetof(forecast_settings, unit), NULL,
+     "numbers in the time column: a plain index, or time from 1970 on in this unit (index)", 0, 0,
+     units},
+    {"sum", RUB_OPTION_FLAG, offsetof(forecast_settings, sum), NULL,
+     "add up the values of one step (counts) instead of averaging them (rates)", 0, 0, NULL},
     {"quarters", RUB_OPTION_INT, offsetof(forecast_settings, quarters), "N",
      "quarters ahead (8); steps for a plain index", 1, 60, NULL},
     {"steps", RUB_OPTION_INT, offsetof(forecast_settings, steps), "N",

@@ -149,6 +149,17 @@ static void growth_curve(const double *y, int32_t n, int32_t m, int32_t h, doubl
             best_k = k;
         }
     }
+    for (double step = 1.118; step > 1.005; step = sqrt(step)) /* between the coarse ceilings */
+        for (int up = 0; up < 2; up++) {
+            double k = up ? best_k * step : best_k / step;
+            double sum = k > 1.01 * most ? logistic(y, n, k, &a, &b) : HUGE_VAL;
+            if (sum < least * 0.999) {
+                least = sum;
+                best_a = a;
+                best_b = b;
+                best_k = k;
+            }
+        }
     double recent = 0.0;
     int32_t tail = m > 1 ? m : n < 4 ? 1 : 4;
     for (int32_t t = n - tail; t < n; t++)

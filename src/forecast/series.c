@@ -25,11 +25,14 @@ void rub_series_clear(rub_series *s) {
 
 typedef struct point {
     double time, value;
+    int64_t line;
 } point;
 
 static int earlier(const void *a, const void *b) {
-    double x = ((const point *)a)->time, y = ((const point *)b)->time;
-    return (x > y) - (x < y);
+    const point *x = a, *y = b;
+    if (x->time != y->time)
+        return x->time < y->time ? -1 : 1;
+    return (x->line > y->line) - (x->line < y->line);
 }
 
 /* Days since 1970-01-01 of a civil date (Hinnant). */
@@ -40,177 +43,316 @@ static double day_of(int y, int m, int d) {
     return era * 146097.0 + yoe * 365.0 + yoe / 4 - yoe / 100 + doy - 719468.0;
 }
 
+static bool parse_number(const char *text, double *out) {
+    char *end;
+    *out = strtod(text, &end);
+    return end != text && !*end && isfinite(*out);
+}
+
+static bool day_exists(int y, int m, int d) {
+    return m >= 1 && m <= 12 && d >= 1 &&
+           d <= (int)(m == 12 ? 31 : day_of(y, m + 1, 1) - day_of(y, m, 1));
+}
+
+/* What may stand after a day: nothing, or a time of day with seconds and zone, which do not matter. */
+static bool parse_clock(const char *text, double *days) {
+    int h = 0, mi = 0, n = 0;
+    *days = 0.0;
+    if (!*text)
+        return true;
+    if ((*text != ' ' && *text != 'T') || sscanf(text + 1, "%2d:%2d%n", &h, &mi, &n) != 2 ||
+        h < 0 || h > 23 || mi < 0 || mi > 59 ||
+        text[1 + n + (int)strspn(text + 1 + n, "0123456789:.+-Z")])
+        return false;
+    *days = h / 24.0 + mi / 1440.0;
+    return true;
+}
+
 /* A date or a number; *dated tells which. */
 static bool parse_time(const char *text, double *out, bool *dated) {
-    int y, m = 1, d = 1, h = 0, mi = 0, n = 0;
+    int y, m = 1, d = 1, n = 0;
+    double clock;
     *dated = true;
     if (sscanf(text, "%4d-Q%1d%n", &y, &m, &n) == 2 && !text[n] && m >= 1 && m <= 4) {
         *out = day_of(y, 3 * m - 2, 1);
         return true;
     }
-    m = 1, n = 0;
-    int fields = sscanf(text, "%4d-%2d%n-%2d%n%*1[ T]%2d:%2d", &y, &m, &n, &d, &n, &h, &mi);
-    if (fields >= 2 && n >= 6 && m >= 1 && m <= 12 && d >= 1 && d <= 31) {
-        *out = day_of(y, m, d) + h / 24.0 + mi / 1440.0;
+    n = 0;
+    if (sscanf(text, "%4d-%2d%n", &y, &m, &n) == 2 && n >= 6 && !text[n] && day_exists(y, m, 1)) {
+        *out = day_of(y, m, 1);
         return true;
     }
-    char *end;
+    n = 0;
+    if (sscanf(text, "%4d-%2d-%2d%n", &y, &m, &d, &n) == 3 && n >= 8 && day_exists(y, m, d) &&
+        parse_clock(text + n, &clock)) {
+        *out = day_of(y, m, d) + clock;
+        return true;
+    }
     *dated = false;
-    *out = strtod(text, &end);
-    return end != text && !*end && isfinite(*out);
+    return parse_number(text, out);
 }
 
-/* Cell number k (from 0) of a line into buf, quotes and blanks taken off. */
-static bool cell(const char *line, const char *end, int k, char *buf, size_t size) {
-    for (; k > 0 && line < end; line++)
-        k -= *line == ',';
-    const char *stop = memchr(line, ',', (size_t)(end - line));
+/* A cell of a line, quotes and blanks taken off. */
+typedef struct cell {
+    char text[128];
+    int64_t column; /* where it begins, from 1 */
+} cell;
+
+/* Cell number k (from 0); false when there is none, it is empty, or too long to be meant. */
+static bool take_cell(const char *line, const char *end, int k, cell *out) {
+    const char *p = line;
+    for (; k > 0 && p < end; p++)
+        k -= *p == ',';
+    const char *stop = memchr(p, ',', (size_t)(end - p));
     stop = stop ? stop : end;
-    while (line < stop && (*line == ' ' || *line == '"'))
-        line++;
-    while (stop > line && (stop[-1] == ' ' || stop[-1] == '"' || stop[-1] == '\r'))
+    while (p < stop && (*p == ' ' || *p == '"'))
+        p++;
+    while (stop > p && (stop[-1] == ' ' || stop[-1] == '"' || stop[-1] == '\r'))
         stop--;
-    size_t n = (size_t)(stop - line);
-    if (k > 0 || n == 0 || n >= size)
-        return false;
-    memcpy(buf, line, n);
-    buf[n] = '\0';
-    return true;
+    size_t n = (size_t)(stop - p);
+    size_t kept = n < sizeof out->text ? n : sizeof out->text - 1;
+    memcpy(out->text, p, kept);
+    out->text[kept] = '\0';
+    out->column = p - line + 1;
+    return k == 0 && n > 0 && n < sizeof out->text && !memchr(p, '\0', n);
 }
 
-static int column_named(const char *line, const char *end, const char *name, int otherwise) {
-    char buf[128];
-    if (!name)
-        return otherwise;
-    for (int k = 0; k < 256 && cell(line, end, k, buf, sizeof buf); k++)
-        if (!strcmp(buf, name))
+/* ---- which columns, which rows ---------------------------------------------------------------- */
+
+#define MAX_WHERE 8
+
+/* A read in progress. */
+typedef struct reader {
+    const char *name;
+    const rub_series_read_def *def;
+    int time_at, value_at;
+    int where_at[MAX_WHERE];
+    const char *where_value[MAX_WHERE];
+    bool dated;
+    point *points;
+    size_t n, cap;
+} reader;
+
+static int column_named(const char *line, const char *end, const char *name, size_t length) {
+    cell c;
+    int columns = 1;
+    for (const char *p = line; p < end; p++)
+        columns += *p == ',';
+    for (int k = 0; k < columns && k < 1024; k++)
+        if (take_cell(line, end, k, &c) && strlen(c.text) == length &&
+            !memcmp(c.text, name, length))
             return k;
     return -1;
 }
 
-static rub_status read_points(const char *name, const char *bytes, size_t n,
-                              const char *time_column, const char *value_column, point **out,
-                              size_t *count, bool *dated, rub_error *err) {
+static rub_status no_column(const reader *r, const char *name, size_t length, rub_error *err) {
+    return rub_error_at(err, RUB_PARSE, r->name, 1, 1, "has no column '%.*s'",
+                        (int)(length < 60 ? length : 60), name);
+}
+
+static rub_status read_header(reader *r, const char *line, const char *end, rub_error *err) {
+    const rub_series_read_def *d = r->def;
+    r->time_at = 0;
+    r->value_at = 1;
+    if (d->time_column &&
+        (r->time_at = column_named(line, end, d->time_column, strlen(d->time_column))) < 0)
+        return no_column(r, d->time_column, strlen(d->time_column), err);
+    if (d->value_column &&
+        (r->value_at = column_named(line, end, d->value_column, strlen(d->value_column))) < 0)
+        return no_column(r, d->value_column, strlen(d->value_column), err);
+    if (d->n_where > MAX_WHERE)
+        return rub_error_set(err, RUB_INVALID, "--where: at most %d are possible", MAX_WHERE);
+    for (size_t i = 0; i < d->n_where; i++) {
+        const char *equals = strchr(d->where[i], '=');
+        size_t n = equals ? (size_t)(equals - d->where[i]) : 0;
+        if (n == 0)
+            return rub_error_set(err, RUB_INVALID, "--where: found '%.60s', expected COLUMN=VALUE",
+                                 d->where[i]);
+        r->where_value[i] = equals + 1;
+        if ((r->where_at[i] = column_named(line, end, d->where[i], n)) < 0)
+            return no_column(r, d->where[i], n, err);
+    }
+    return RUB_OK;
+}
+
+/* A first line that already holds a time and a value is no header. */
+static bool is_data(const reader *r, const char *line, const char *end) {
+    cell time, value;
+    double x;
+    bool dated;
+    return !r->def->time_column && !r->def->value_column && r->def->n_where == 0 &&
+           take_cell(line, end, 0, &time) && parse_time(time.text, &x, &dated) &&
+           take_cell(line, end, 1, &value) && parse_number(value.text, &x);
+}
+
+static rub_status wrong(const reader *r, int64_t line, const cell *c, const char *expected,
+                        rub_error *err) {
+    return rub_error_at(err, RUB_PARSE, r->name, line, c->column, "found '%.40s', expected %s",
+                        c->text, expected);
+}
+
+static rub_status read_row(reader *r, const char *line, const char *end, int64_t number,
+                           rub_error *err) {
+    point one = {.line = number};
+    cell time, value, other;
+    bool dated;
+    for (size_t i = 0; i < r->def->n_where; i++)
+        if (take_cell(line, end, r->where_at[i], &other),
+            strcmp(other.text, r->where_value[i]) != 0)
+            return RUB_OK;
+    if (!take_cell(line, end, r->time_at, &time) || !parse_time(time.text, &one.time, &dated))
+        return wrong(r, number, &time, "a date (2024-03-05, 2024-03, 2024-Q3) or a number", err);
+    if (r->n > 0 && dated != r->dated)
+        return wrong(r, number, &time,
+                     r->dated ? "a date, as in the rows above" : "a number, as in the rows above",
+                     err);
+    if (!take_cell(line, end, r->value_at, &value) || !parse_number(value.text, &one.value))
+        return wrong(r, number, &value, "a number", err);
+    if (!dated)
+        one.time *= r->def->unit_days > 0 ? r->def->unit_days : 1.0;
+    if (!(fabs(one.time) < 1e7 || (!dated && !(r->def->unit_days > 0) && fabs(one.time) < 1e15)))
+        return wrong(r, number, &time, "a time that a calendar holds", err);
+    r->dated = dated;
+    return RUB_ARRAY_PUSH(r->points, r->n, r->cap, one) == RUB_OK
+               ? RUB_OK
+               : rub_error_set(err, RUB_NO_MEMORY, "out of memory at %zu values", r->n);
+}
+
+static rub_status read_points(reader *r, const char *bytes, size_t n, rub_error *err) {
     const char *p = bytes, *end = bytes + n;
-    point *points = NULL;
-    size_t n_point = 0, cap = 0;
-    int time_at = 0, value_at = 1;
-    rub_status status = RUB_OK;
-    for (int64_t line = 1; p < end && status == RUB_OK; line++) {
+    if (n >= 3 && !memcmp(p, "\xef\xbb\xbf", 3))
+        p += 3;
+    for (int64_t line = 1; p < end; line++) {
         const char *stop = memchr(p, '\n', (size_t)(end - p));
         stop = stop ? stop : end;
-        char time[64], value[64];
-        point one;
-        if (line == 1) {
-            time_at = column_named(p, stop, time_column, 0);
-            value_at = column_named(p, stop, value_column, 1);
-            if (time_at < 0 || value_at < 0)
-                status = rub_error_at(err, RUB_PARSE, name, 1, 1, "has no column '%.60s'",
-                                      time_at < 0 ? time_column : value_column);
-        } else if (stop > p && *p != '\r') {
-            char *tail;
-            if (!cell(p, stop, time_at, time, sizeof time) || !parse_time(time, &one.time, dated))
-                status = rub_error_at(
-                    err, RUB_PARSE, name, line, 1,
-                    "column %d: expected a date (2024-03-05, 2024-Q3) or a number", time_at + 1);
-            else if (!cell(p, stop, value_at, value, sizeof value) ||
-                     (one.value = strtod(value, &tail),
-                      *tail || tail == value || !isfinite(one.value)))
-                status = rub_error_at(err, RUB_PARSE, name, line, 1, "column %d: expected a number",
-                                      value_at + 1);
-            else if (RUB_ARRAY_PUSH(points, n_point, cap, one) != RUB_OK)
-                status = rub_error_set(err, RUB_NO_MEMORY, "out of memory");
-        }
+        const char *last = stop > p && stop[-1] == '\r' ? stop - 1 : stop;
+        if (line == 1)
+            RUB_TRY(read_header(r, p, last, err));
+        if (last > p && (line > 1 || is_data(r, p, last)))
+            RUB_TRY(read_row(r, p, last, line, err));
         p = stop < end ? stop + 1 : end;
     }
-    if (status == RUB_OK && n_point < 2)
-        status = rub_error_at(err, RUB_INVALID, name, 0, 0, "has %zu values, expected 2 or more",
-                              n_point);
-    if (status != RUB_OK) {
-        free(points);
-        return status;
-    }
-    *out = points;
-    *count = n_point;
+    if (r->n < 2)
+        return rub_error_at(err, RUB_INVALID, r->name, 0, 0,
+                            "has %zu value%s%s, expected 2 or more", r->n, r->n == 1 ? "" : "s",
+                            r->def->n_where > 0 ? " that --where lets through" : "");
     return RUB_OK;
 }
 
-static rub_step_kind step_of(const point *points, size_t n, bool dated) {
-    double *gap = RUB_NEW(double, n), median = 1.0;
-    if (!dated || !gap) {
-        free(gap);
-        return RUB_STEP_INDEX;
-    }
-    point *sorted = RUB_NEW(point, n);
-    for (size_t i = 1; i < n && sorted; i++)
-        sorted[i - 1].time = points[i].time - points[i - 1].time;
-    if (sorted) {
-        qsort(sorted, n - 1, sizeof *sorted, earlier);
-        median = sorted[(n - 1) / 2].time;
-    }
-    free(sorted);
+/* ---- on a grid ------------------------------------------------------------------------------- */
+
+static int ascending(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Median distance of times that differ; 0: there are none. NAN: out of memory. */
+static double median_gap(const point *points, size_t n) {
+    double *gap = RUB_NEW(double, n), median = 0.0;
+    size_t k = 0;
+    if (!gap)
+        return NAN;
+    for (size_t i = 1; i < n; i++)
+        if (points[i].time > points[i - 1].time)
+            gap[k++] = points[i].time - points[i - 1].time;
+    qsort(gap, k, sizeof *gap, ascending);
+    if (k > 0)
+        median = gap[k / 2];
     free(gap);
-    return median < 0.5  ? RUB_STEP_HOUR
-           : median < 4  ? RUB_STEP_DAY
-           : median < 15 ? RUB_STEP_WEEK
-           : median < 60 ? RUB_STEP_MONTH
-                         : RUB_STEP_QUARTER;
+    return median;
 }
 
-/* Places points on the grid of the step; holes take the value before. */
-static rub_status grid(const char *name, const point *points, size_t n, bool dated, rub_series *out,
-                       rub_error *err) {
-    rub_series s = {.step = step_of(points, n, dated), .first_day = points[0].time};
-    double length = steps[s.step].days;
-    double span = (points[n - 1].time - points[0].time) / length;
-    if (!(span < 1e6))
-        return rub_error_at(err, RUB_INVALID, name, 0, 0, "spans %.3g steps, expected at most 1e6",
-                            span);
-    s.n = (int32_t)lround(span) + 1;
-    s.season = steps[s.step].season;
-    s.season = s.n >= 2 * s.season + 2 ? s.season : 1;
-    s.value = RUB_NEW(double, s.n);
-    uint8_t *known = RUB_NEW(uint8_t, s.n);
-    if (!s.value || !known) {
-        free(known);
-        rub_series_clear(&s);
-        return rub_error_set(err, RUB_NO_MEMORY, "out of memory");
+static rub_step_kind step_of(double gap_days) {
+    return gap_days < 0.5  ? RUB_STEP_HOUR
+           : gap_days < 4  ? RUB_STEP_DAY
+           : gap_days < 15 ? RUB_STEP_WEEK
+           : gap_days < 60 ? RUB_STEP_MONTH
+                           : RUB_STEP_QUARTER;
+}
+
+/* The step that a time falls into. Samples closer than half a step fill whole steps from the first
+ * on; others are taken to be at their step, a little early or late (months are not alike). */
+static int32_t place(double days, double length, bool samples) {
+    return (int32_t)(samples ? floor(days / length + 1e-9) : round(days / length));
+}
+
+static bool is_sampled(rub_step_kind step, double gap) {
+    return step == RUB_STEP_HOUR && gap < 0.5 * steps[step].days;
+}
+
+/* Adds points up on the grid, or averages those of one step; holes take the value before. */
+static rub_status fill(const reader *r, double gap, rub_series *s, rub_error *err) {
+    double length = steps[s->step].days, first = r->points[0].time;
+    bool samples = is_sampled(s->step, gap);
+    s->value = RUB_NEW(double, s->n);
+    int32_t *count = RUB_NEW(int32_t, s->n);
+    if (!s->value || !count) {
+        free(count);
+        return rub_error_set(err, RUB_NO_MEMORY, "out of memory for %d steps", s->n);
     }
-    for (size_t i = 0; i < n; i++) {
-        int32_t at = (int32_t)lround((points[i].time - points[0].time) / length);
-        at = at < s.n ? at : s.n - 1;
-        s.value[at] = points[i].value;
-        known[at] = 1;
+    for (size_t i = 0; i < r->n; i++) {
+        int32_t at = place(r->points[i].time - first, length, samples);
+        s->value[at] += r->points[i].value;
+        s->n_merged += count[at]++ > 0;
     }
-    for (int32_t i = 1; i < s.n; i++)
-        if (!known[i]) {
-            s.value[i] = s.value[i - 1];
-            s.n_filled++;
-        }
-    free(known);
-    *out = s;
+    for (int32_t i = 0; i < s->n; i++)
+        if (count[i] == 0) {
+            s->value[i] = s->value[i - 1]; /* the first step is never empty */
+            s->n_filled++;
+        } else if (!r->def->sum)
+            s->value[i] /= count[i];
+    free(count);
     return RUB_OK;
 }
 
-rub_status rub_series_read_memory(const char *name, const char *bytes, size_t n,
-                                  const char *time_column, const char *value_column,
-                                  rub_series *out, rub_error *err) {
-    point *points = NULL;
-    size_t count = 0;
-    bool dated = false;
-    RUB_TRY(read_points(name, bytes, n, time_column, value_column, &points, &count, &dated, err));
-    qsort(points, count, sizeof *points, earlier);
-    rub_status status = grid(name, points, count, dated, out, err);
-    free(points);
+static rub_status grid(reader *r, rub_series *out, rub_error *err) {
+    bool calendar = r->dated || r->def->unit_days > 0;
+    double gap = median_gap(r->points, r->n);
+    if (isnan(gap))
+        return rub_error_set(err, RUB_NO_MEMORY, "out of memory");
+    rub_series s = {.step = calendar ? step_of(gap) : RUB_STEP_INDEX,
+                    .first_day = r->points[0].time};
+    double days = r->points[r->n - 1].time - r->points[0].time, span = days / steps[s.step].days;
+    if (!(span < 1e6))
+        return rub_error_at(err, RUB_INVALID, r->name, 0, 0,
+                            "spans %.3g steps, expected at most 1e6%s", span,
+                            calendar ? "" : " (are they seconds? then --unit s)");
+    s.n = place(days, steps[s.step].days, is_sampled(s.step, gap)) + 1;
+    if (s.n < 2)
+        return rub_error_at(err, RUB_INVALID, r->name, 0, 0,
+                            "has all its values in one %s, expected 2 steps or more",
+                            steps[s.step].text);
+    s.season = s.n >= 2 * steps[s.step].season + 2 ? steps[s.step].season : 1;
+    rub_status status = fill(r, gap, &s, err);
+    for (int32_t i = 0; status == RUB_OK && i < s.n; i++)
+        if (!isfinite(s.value[i]))
+            status = rub_error_at(err, RUB_INVALID, r->name, 0, 0,
+                                  "adds up to more than a number holds");
+    if (status != RUB_OK)
+        rub_series_clear(&s);
+    else
+        *out = s;
     return status;
 }
 
-rub_status rub_series_read(const char *path, const char *time_column, const char *value_column,
-                           rub_series *out, rub_error *err) {
+rub_status rub_series_read_memory(const char *name, const char *bytes, size_t n,
+                                  const rub_series_read_def *def, rub_series *out, rub_error *err) {
+    static const rub_series_read_def none = {0};
+    reader r = {.name = name, .def = def ? def : &none};
+    rub_status status = read_points(&r, bytes, n, err);
+    if (status == RUB_OK) {
+        qsort(r.points, r.n, sizeof *r.points, earlier);
+        status = grid(&r, out, err);
+    }
+    free(r.points);
+    return status;
+}
+
+rub_status rub_series_read(const char *path, const rub_series_read_def *def, rub_series *out,
+                           rub_error *err) {
     rub_file file = {0};
     RUB_TRY(rub_file_open(path, &file, err));
-    rub_status status =
-        rub_series_read_memory(path, file.data, file.n, time_column, value_column, out, err);
+    rub_status status = rub_series_read_memory(path, file.data, file.n, def, out, err);
     rub_file_close(&file);
     return status;
 }

@@ -60,8 +60,11 @@ static void ahead(rub_text *out, const json_t *document) {
         json_t *prob;
         json_object_foreach(json_object_get(quarter, "probability"), action, prob) {
             cell(out, rub_part_string(site, "site"));
-            rub_text_add(out, ",%s,%s,%.6g\n", rub_part_string(quarter, "quarter"), action,
-                         json_number_value(prob));
+            rub_text_add(out, ",");
+            cell(out, rub_part_string(quarter, "quarter"));
+            rub_text_add(out, ",");
+            cell(out, action);
+            rub_text_add(out, ",%.6g\n", json_number_value(prob));
         }
     }
 }
@@ -80,9 +83,11 @@ static void supply(rub_text *out, const json_t *document) {
     RUB_PART_EACH(rub_part(document, "supply"), m, column)
     RUB_PART_EACH(quarters, t, quarter) {
         const char *name = json_string_value(quarter);
-        rub_text_add(out, "%s,", rub_part_string(column, "class"));
+        cell(out, rub_part_string(column, "class"));
+        rub_text_add(out, ",");
         cell(out, rub_part_string(column, "region"));
-        rub_text_add(out, ",%s", name ? name : "");
+        rub_text_add(out, ",");
+        cell(out, name ? name : "");
         for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++)
             rub_text_add(out, ",%.8g",
                          json_number_value(json_array_get(json_object_get(column, keys[k]), t)));

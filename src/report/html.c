@@ -284,16 +284,18 @@ static void footer(rub_text *out, const json_t *document) {
                  rub_text_usd(rub_part_number(v, "value_usd"), a),
                  rub_text_usd(rub_part_number(v, "bound_usd"), b), 100 * rub_part_number(v, "gap"));
     rub_part_escape(out, rub_part_string(v, "method"));
-    rub_text_add(
-        out,
-        ", %.0f blocks, %.0f nodes, %.0f leaves from %.0f paths, seed %lld, rubato %s. Inputs:",
-        rub_part_number(v, "blocks"), rub_part_number(v, "nodes"), rub_part_number(v, "leaves"),
-        rub_part_number(v, "paths"), (long long)json_integer_value(rub_part(study, "seed")),
-        rub_part_string(rub_part(document, "rubato"), "version"));
+    rub_text_add(out, ", %.0f blocks, %.0f nodes, %.0f leaves from %.0f paths, seed %lld, rubato ",
+                 rub_part_number(v, "blocks"), rub_part_number(v, "nodes"),
+                 rub_part_number(v, "leaves"), rub_part_number(v, "paths"),
+                 (long long)json_integer_value(rub_part(study, "seed")));
+    rub_part_escape(out, rub_part_string(rub_part(document, "rubato"), "version"));
+    rub_text_add(out, ". Inputs:");
     RUB_PART_EACH(rub_part(study, "inputs"), i, input) {
         rub_text_add(out, " <code>");
         rub_part_escape(out, rub_part_string(input, "path"));
-        rub_text_add(out, " %.16s</code>", rub_part_string(input, "fnv1a64"));
+        rub_text_add(out, " ");
+        rub_part_escape(out, rub_part_string(input, "fnv1a64"));
+        rub_text_add(out, "</code>");
     }
     rub_text_add(out, "</footer>");
 }

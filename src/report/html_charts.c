@@ -146,6 +146,12 @@ void rub_chart_npv(rub_text *out, const json_t *document) {
     rub_chart_end(&c);
 }
 
+static void x_label(rub_text *out, double x, const char *text) {
+    rub_text_add(out, "<text class=\"xtick\" x=\"%.1f\" y=\"13\">", x);
+    rub_part_escape(out, text);
+    rub_text_add(out, "</text>");
+}
+
 static const char *action_class(const char *action) {
     static const char *const stop[] = {"cancel", "retire"},
                              *const slow[] = {"pause", "defer", "sublet"},
@@ -182,8 +188,7 @@ void rub_chart_schedule(rub_text *out, const json_t *document) {
             const char *action;
             json_t *prob;
             if (i == 0)
-                rub_text_add(out, "<text class=\"xtick\" x=\"%.1f\" y=\"13\">%.16s</text>",
-                             x + cell / 2 - 1, rub_part_string(quarter, "quarter"));
+                x_label(out, x + cell / 2 - 1, rub_part_string(quarter, "quarter"));
             json_object_foreach(json_object_get(quarter, "probability"), action, prob) {
                 double w = (cell - 2) * json_number_value(prob);
                 rub_text_add(
