@@ -176,4 +176,21 @@ static inline fixture random_problem(uint64_t seed, int32_t max_site, int32_t ma
     return f;
 }
 
+/* Limits that bind without a choice, in one problem of six: loads that must be served, subleases that run
+ * on, construction that may not be cancelled. Some have no plan. */
+static inline void random_hard_limits(fixture *f, uint64_t seed) {
+    rub_rng rng = rub_rng_make(seed, 17);
+    if (!chance(&rng, 1.0 / 6))
+        return;
+    for (int32_t i = 0; i < f->study.n_demand; i++)
+        f->demand[i].must_serve_frac = chance(&rng, 0.3) ? uniform(&rng, 0.0, 0.4) : 0.0;
+    for (int32_t s = 0; s < f->study.n_site; s++)
+        if (chance(&rng, 0.3)) {
+            f->site[s].stage = RUB_STAGE_SUBLET;
+            f->site[s].generation = -1;
+        }
+    if (chance(&rng, 0.5))
+        f->problem.allow &= ~(uint32_t)RUB_ALLOW_CANCEL;
+}
+
 #endif

@@ -11,6 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Integer columns up to which Cbc is quicker without preprocessing and heuristics: 200 random problems of
+ * 7 nodes took 14 ms each with, 5 ms without; of 13 nodes (700 columns) 62 and 55 ms. */
+#define SMALL 500
+
 static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
 
 static bool room(void **data, size_t *cap, size_t n, size_t size) {
@@ -110,10 +114,17 @@ static Cbc_Model *load(const rub_lp *lp, const by_column *c, double time_limit_s
     Cbc_loadProblem(m, lp->n_col, lp->n_row, c->start, c->row, c->value, lp->col_low, lp->col_high,
                     lp->objective, lp->row_low, lp->row_high);
     Cbc_setObjSense(m, -1.0);
+    int32_t n_integer = 0;
     for (int32_t j = 0; j < lp->n_col; j++)
-        if (lp->integer[j])
+        if (lp->integer[j]) {
             Cbc_setInteger(m, j);
+            n_integer++;
+        }
     Cbc_setParameter(m, "logLevel", "0");
+    if (n_integer <= SMALL) { /* what is done before the search costs more than it saves */
+        Cbc_setParameter(m, "preprocess", "off");
+        Cbc_setParameter(m, "heuristicsOnOff", "off");
+    }
     snprintf(text, sizeof text, "%.3f", time_limit_s);
     Cbc_setParameter(m, "seconds", text);
     snprintf(text, sizeof text, "%.9f", gap_frac);
