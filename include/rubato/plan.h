@@ -59,4 +59,8 @@ rub_status rub_plan_run(const rub_study *study, const rub_plan_def *def,
  * paced otherwise, and sentences that say so. New reference. */
 json_t *rub_plan_compare(const json_t *base, const json_t *other, const char *name);
 
+/* What changed from an earlier plan document: inputs, value, capex, sites; with sentences. New
+ * reference. */
+json_t *rub_plan_since(const json_t *old, const json_t *now);
+
 #endif

@@ -14,7 +14,7 @@ typedef struct plan_settings {
     rub_option_values what_if;
     double gap, time_limit, worth_time;
     int64_t seed, threads, iterations, evaluate;
-    const char *out;
+    const char *out, *since;
     bool no_worth, no_files, json;
 } plan_settings;
 
@@ -124,14 +124,20 @@ static int run(const rub_command *self, const void *settings, int n_args, char *
     rub_error err = {0};
     json_t *document = NULL;
     rub_outcome outcome = RUB_OUTCOME_GAP;
-    rub_status status = s->no_files ? RUB_OK : rub_folder_make(s->out, &err);
+    json_t *old = NULL;
+    rub_status status = s->since ? rub_report_read(s->since, &old, &err) : RUB_OK;
+    if (status == RUB_OK && !s->no_files)
+        status = rub_folder_make(s->out, &err);
     if (status == RUB_OK)
         status = run_one(args[0], s, NULL, 0, true, &progress, &document, &outcome, &err);
     if (status == RUB_OK && outcome != RUB_OUTCOME_INFEASIBLE)
         status = compare(args[0], s, &progress, document, &err);
     rub_command_progress_end();
+    if (status == RUB_OK && old)
+        json_object_set_new(document, "since", rub_plan_since(old, document));
     if (status == RUB_OK)
         status = print(s, document, &err);
+    json_decref(old);
     json_decref(document);
     if (status != RUB_OK)
         return rub_command_fail(&err);
@@ -161,6 +167,8 @@ static const rub_option options[] = {
            "a fixed amount of search instead of time: the same plan on any machine", 0, 1e9),
     OPTION("seed", INT, seed, "N", "seed of paths, tree and search (the study's)", 0, 9e15),
     OPTION("threads", INT, threads, "N", "threads; 0 = all cores", 0, 1024),
+    OPTION("since", STRING, since, "PLAN.json",
+           "an earlier plan: also say what has changed since then", 0, 0),
     OPTION("out", STRING, out, "FOLDER", "where plan and brief are written (out)", 0, 0),
     OPTION("no-files", FLAG, no_files, NULL, "write no files", 0, 0),
     RUB_OPTION_JSON(plan_settings),

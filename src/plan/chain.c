@@ -2,6 +2,7 @@
 #include "plan/evaluation.h"
 #include "plan/facts.h"
 #include "plan/headline.h"
+#include "plan/nearby.h"
 #include "plan/worth.h"
 
 #include "base/array.h"
@@ -104,10 +105,26 @@ static rub_status add_worth(json_t *document, const rub_facts *facts, const rub_
         rub_status status = question[i].ask(&job, &answer, err);
         if (status == RUB_INTERRUPTED)
             return RUB_OK;
+        if (status == RUB_SOLVER) {
+            answer = json_pack("{s:s}", "note", "not found in its time");
+            status = RUB_OK;
+        }
         RUB_TRY(status);
         json_object_set_new(worth, question[i].key, answer);
     }
     return RUB_OK;
+}
+
+/* What is nearly as good; stopped: left out. */
+static rub_status add_nearby(json_t *document, const rub_facts *facts, const rub_plan_def *def,
+                             const rub_progress *progress, rub_error *err) {
+    rub_worth_job job = {.facts = facts, .solve = def->solve, .progress = progress};
+    json_t *answer = NULL;
+    job.solve.time_limit_s = 0.25 * def->worth_time_s;
+    rub_status status = rub_document_nearby(&job, 0.01, &answer, err);
+    if (status == RUB_OK)
+        json_object_set_new(document, "nearby", answer);
+    return status == RUB_INTERRUPTED ? RUB_OK : status;
 }
 
 /* Fresh futures; stopped: left out. */
@@ -156,6 +173,11 @@ static json_t *document_of(const rub_facts *facts, const rub_plan_def *def,
     }
     json_object_set_new(document, "sites", rub_document_sites(facts));
     json_object_set_new(document, "supply", rub_document_supply(facts));
+    json_object_set_new(document, "commitments", rub_document_commitments(facts));
+    json_object_set_new(document, "oversupply", rub_document_oversupply(facts));
+    json_object_set_new(document, "estate", rub_document_estate(facts));
+    json_object_set_new(document, "utilisation", rub_document_utilisation(facts));
+    json_object_set_new(document, "returns", rub_document_returns(facts));
     json_object_set_new(document, "capex", rub_document_capex(facts));
     json_object_set_new(document, "npv", rub_document_npv(facts));
     json_object_set_new(document, "cash", rub_document_cash(facts));
@@ -176,6 +198,8 @@ rub_status rub_plan_run(const rub_study *study, const rub_plan_def *def,
     json_t *result = document_of(&facts, def, &r.loss);
     if (r.solve.outcome != RUB_OUTCOME_INFEASIBLE && def->worth)
         status = add_worth(result, &facts, def, progress, err);
+    if (status == RUB_OK && r.solve.outcome != RUB_OUTCOME_INFEASIBLE && def->worth)
+        status = add_nearby(result, &facts, def, progress, err);
     if (status == RUB_OK && r.solve.outcome != RUB_OUTCOME_INFEASIBLE && def->evaluate > 0)
         status = add_out_of_sample(result, &facts, def, progress, err);
     if (status == RUB_OK && r.solve.outcome != RUB_OUTCOME_INFEASIBLE)

@@ -145,7 +145,7 @@ static rub_status solve_known(const rub_facts *facts, const rub_evaluation_def *
     rub_solve_def solve = def->solve;
     solve.warm = NULL;
     solve.explain = false;
-    solve.time_limit_s = time_s;
+    solve.time_limit_s = fmax(0.5, time_s);
     rub_status status =
         rub_single_tree(facts->study->n_quarter, facts->tree->n_feature, path, &tree, err);
     if (status == RUB_OK)
@@ -174,6 +174,10 @@ static rub_status add_regret(const rub_facts *facts, const rub_evaluation_def *d
         size_t row = (size_t)paths.n_quarter * (size_t)paths.n_feature;
         status = solve_known(facts, def, paths.value + (size_t)i * row, def->time_s / n, &value[i],
                              &bound[i], err);
+        if (status == RUB_SOLVER) { /* found none in its time: the paths before it will do */
+            status = RUB_OK;
+            n = i;
+        }
         if (!rub_progress_report(progress, "regret", i + 1, n, NULL))
             status = rub_error_set(err, RUB_INTERRUPTED, "stopped");
     }

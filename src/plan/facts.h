@@ -29,12 +29,16 @@ double rub_fleet_tok_per_mw(const rub_facts *facts, int32_t node);
 /* Accelerator-equivalents per MW likewise. */
 double rub_fleet_train_per_mw(const rub_facts *facts, int32_t node);
 
-json_t *rub_document_supply(const rub_facts *facts); /* supply against demand by quarter */
-json_t *rub_document_capex(const rub_facts *facts);  /* by fiscal year against budget */
-json_t *rub_document_npv(const rub_facts *facts);    /* distribution over futures */
-json_t *rub_document_cash(const rub_facts *facts);   /* expected discounted by kind */
-json_t *rub_document_sites(const rub_facts *facts);  /* action now, why, triggers */
-json_t *rub_document_yields(const rub_facts *facts); /* what each generation gives */
+json_t *rub_document_supply(const rub_facts *facts);     /* supply against demand by quarter */
+json_t *rub_document_capex(const rub_facts *facts);      /* by fiscal year against budget */
+json_t *rub_document_npv(const rub_facts *facts);        /* distribution over futures */
+json_t *rub_document_cash(const rub_facts *facts);       /* expected discounted by kind */
+json_t *rub_document_estate(const rub_facts *facts);     /* contracted, committed, live, by stage */
+json_t *rub_document_oversupply(const rub_facts *facts); /* contracts against demand */
+json_t *rub_document_utilisation(const rub_facts *facts); /* who uses what is live */
+json_t *rub_document_returns(const rub_facts *facts);     /* ROIC, cost of tokens, by year */
+json_t *rub_document_sites(const rub_facts *facts);       /* action now, why, triggers */
+json_t *rub_document_yields(const rub_facts *facts);      /* what each generation gives */
 json_t *rub_document_study(const rub_facts *facts, const char *const *what_if, size_t n_what_if);
 json_t *rub_document_sources(const rub_facts *facts); /* where figures come from */
 

@@ -88,6 +88,36 @@ static void say_balance(const json_t *supply, const json_t *quarters, json_t *li
     }
 }
 
+/* The worst surplus if all that is under contract were built, and the sites behind it. */
+static void say_oversupply(const json_t *rows, json_t *lines) {
+    const json_t *worst = NULL;
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *row = json_array_get(rows, i);
+        if (json_array_size(json_object_get(row, "behind")) > 0 &&
+            number(row, "worst_surplus_mw") > number(worst, "worst_surplus_mw") &&
+            strcmp(string(row, "class"), "all") == 0)
+            worst = row;
+    }
+    rub_text text = {0};
+    if (worst && number(worst, "worst_prob") >= 0.05) {
+        rub_text_add(
+            &text,
+            "If everything under contract were built, live capacity would pass the load by "
+            "%.0f MW on average in %s (a surplus in %.0f %% of futures)",
+            number(worst, "worst_surplus_mw"), string(worst, "worst_quarter"),
+            100.0 * number(worst, "worst_prob"));
+        const json_t *behind = json_object_get(worst, "behind");
+        for (size_t i = 0; i < json_array_size(behind) && i < 5; i++)
+            rub_text_add(&text, "%s%s %.0f MW",
+                         i ? ", " : "; behind it: ", string(json_array_get(behind, i), "site"),
+                         number(json_array_get(behind, i), "mw"));
+        if (json_array_size(behind) > 5)
+            rub_text_add(&text, " and %zu more", json_array_size(behind) - 5);
+        rub_text_add(&text, ".");
+    }
+    add(lines, &text);
+}
+
 static void say_capex(const json_t *capex, json_t *lines) {
     size_t i;
     const json_t *year;
@@ -119,6 +149,7 @@ json_t *rub_headline(const json_t *document) {
     say_actions(json_object_get(document, "sites"), lines);
     say_balance(json_object_get(document, "supply"),
                 json_object_get(json_object_get(document, "study"), "quarters"), lines);
+    say_oversupply(json_object_get(document, "oversupply"), lines);
     say_capex(json_object_get(document, "capex"), lines);
     rub_text text = {0};
     rub_text_add(

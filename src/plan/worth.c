@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LEAST_S 0.5 /* for one solve: under it small ones may not find any plan */
+
 /* Plans one path on its own. */
 static rub_status solve_path(const rub_worth_job *job, const rub_tree *path,
                              const rub_solve_def *def, rub_plan *plan, rub_solve_result *result,
@@ -110,7 +112,7 @@ rub_status rub_worth_evpi(const rub_worth_job *job, json_t **out, rub_error *err
     rub_status status =
         known && bound ? RUB_OK : rub_error_set(err, RUB_NO_MEMORY, "out of memory");
     rub_solve_def def = job->solve;
-    def.time_limit_s = job->solve.time_limit_s / (double)n;
+    def.time_limit_s = fmax(LEAST_S, job->solve.time_limit_s / (double)n);
     def.explain = false;
     for (int32_t node = 0; status == RUB_OK && node < tree->n_node; node++) {
         if (tree->quarter[node] != tree->n_quarter - 1)
@@ -164,7 +166,7 @@ rub_status rub_worth_options(const rub_worth_job *job, json_t **out, rub_error *
     json_t *rows = json_array();
     rub_status status = RUB_OK;
     rub_solve_def def = job->solve;
-    def.time_limit_s = job->solve.time_limit_s / (double)RUB_LEN(options);
+    def.time_limit_s = fmax(LEAST_S, job->solve.time_limit_s / (double)RUB_LEN(options));
     def.explain = false;
     for (size_t i = 0; status == RUB_OK && i < RUB_LEN(options); i++) {
         rub_problem without = *facts->problem; /* shares its arrays */
@@ -172,10 +174,14 @@ rub_status rub_worth_options(const rub_worth_job *job, json_t **out, rub_error *
         rub_solve_result result = {0};
         without.allow &= ~options[i].flags;
         status = rub_portfolio_solve(&without, &def, NULL, &plan, &result, err);
-        if (status == RUB_OK) {
-            bool none = result.outcome == RUB_OUTCOME_INFEASIBLE;
+        bool late = status == RUB_SOLVER;
+        if (late || status == RUB_OK) {
+            status = RUB_OK;
+            bool none = late || result.outcome == RUB_OUTCOME_INFEASIBLE;
             double here = facts->solve->value_usd, most = facts->solve->bound_usd;
-            json_t *row = none ? json_pack("{s:s}", "note", "without it no plan keeps every limit")
+            json_t *row = none ? json_pack("{s:s}", "note",
+                                           late ? "no plan without it was found in its time"
+                                                : "without it no plan keeps every limit")
                                : interval(fmax(0.0, here - result.value_usd),
                                           fmax(0.0, here - result.bound_usd),
                                           fmax(0.0, most - result.value_usd));

@@ -5,8 +5,9 @@
 
 #include <string.h>
 
-const char *const rub_report_tables[] = {"sites",    "ahead",  "supply",  "capex", "npv",
-                                         "policies", "yields", "sources", NULL};
+const char *const rub_report_tables[] = {
+    "sites",      "ahead",       "supply",  "capex",       "npv",    "policies", "estate",
+    "oversupply", "utilisation", "returns", "commitments", "yields", "sources",  NULL};
 
 /* Quotes a cell where it needs it (RFC 4180). */
 static void cell(rub_text *out, const char *s) {
@@ -69,6 +70,50 @@ static void ahead(rub_text *out, const json_t *document) {
     }
 }
 
+/* An object of arrays by quarter: a row a quarter, a column an array. */
+static void by_quarter(rub_text *out, const json_t *document, const json_t *object,
+                       const json_t *more) {
+    const json_t *quarters = rub_part(rub_part(document, "study"), "quarters");
+    const json_t *part[2] = {object, more};
+    const char *key;
+    json_t *array;
+    rub_text_add(out, "quarter");
+    for (int i = 0; i < 2; i++)
+        json_object_foreach((json_t *)(uintptr_t)part[i], key, array) if (json_is_array(array)) {
+            rub_text_add(out, ",");
+            cell(out, key);
+        }
+    rub_text_add(out, "\n");
+    RUB_PART_EACH(quarters, t, quarter) {
+        rub_text_add(out, "%s", json_string_value(quarter) ? json_string_value(quarter) : "");
+        for (int i = 0; i < 2; i++)
+            json_object_foreach((json_t *)(uintptr_t)part[i], key, array) if (json_is_array(array))
+                rub_text_add(out, ",%.8g", json_number_value(json_array_get(array, t)));
+        rub_text_add(out, "\n");
+    }
+}
+
+/* A row for each column of supply under contract and quarter. */
+static void oversupply(rub_text *out, const json_t *document) {
+    static const char *const keys[] = {"contracted_mw", "demand_mw", "surplus_mw",   "shortage_mw",
+                                       "prob_surplus",  "index",     "planned_index"};
+    const json_t *quarters = rub_part(rub_part(document, "study"), "quarters");
+    rub_text_add(out, "class,region,quarter");
+    for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++)
+        rub_text_add(out, ",%s", keys[k]);
+    rub_text_add(out, "\n");
+    RUB_PART_EACH(rub_part(document, "oversupply"), m, row)
+    RUB_PART_EACH(quarters, t, quarter) {
+        rub_text_add(out, "%s,", rub_part_string(row, "class"));
+        cell(out, rub_part_string(row, "region"));
+        rub_text_add(out, ",%s", json_string_value(quarter) ? json_string_value(quarter) : "");
+        for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++)
+            rub_text_add(out, ",%.8g",
+                         json_number_value(json_array_get(json_object_get(row, keys[k]), t)));
+        rub_text_add(out, "\n");
+    }
+}
+
 /* Columns of arrays by quarter, turned into rows. */
 static void supply(rub_text *out, const json_t *document) {
     static const char *const keys[] = {
@@ -115,6 +160,22 @@ rub_status rub_report_csv(const json_t *document, const char *table, char **out,
              "p95_usd", "plan_is_worth_more_usd", "plan_is_worth_more_ci_usd",
              "prob_better_than_plan", "unserved", "idle", "audited", "costed_otherwise",
              "rules_broken");
+    else if (!strcmp(table, "estate"))
+        by_quarter(&text, document, rub_part(document, "estate"),
+                   rub_part(rub_part(document, "estate"), "stage_mw"));
+    else if (!strcmp(table, "utilisation"))
+        by_quarter(&text, document, rub_part(document, "utilisation"),
+                   rub_part(rub_part(document, "utilisation"), "by_load_mw"));
+    else if (!strcmp(table, "oversupply"))
+        oversupply(&text, document);
+    else if (!strcmp(table, "returns"))
+        ROWS(&text, rub_part(document, "returns"), "fiscal_year", "quarters", "revenue_usd",
+             "operating_cost_usd", "operating_profit_usd", "written_down_usd", "invested_usd",
+             "roic", "tokens_m", "usd_per_mtok");
+    else if (!strcmp(table, "commitments"))
+        ROWS(&text, rub_part(document, "commitments"), "site", "action", "block_mw",
+             "acting_beats_waiting_usd", "keeping_beats_leaving_usd",
+             "keeping_beats_leaving_usd_per_mw");
     else if (!strcmp(table, "yields"))
         ROWS(&text, rub_part(rub_part(document, "yields"), "by_workload"), "workload", "generation",
              "tok_per_s_per_mw", "usd_per_mtok", "rate_per_s", "tp", "weights", "kv_cache",

@@ -2,6 +2,7 @@
 #include "rubato/report.h"
 
 #include "report/html_charts.h"
+#include "report/html_estate.h"
 #include "report/parts.h"
 
 #include <math.h>
@@ -51,6 +52,12 @@ static const char style[] =
     "font-size:12.5px;border-top:1px solid var(--line);padding-top:10px}code{font-size:12px}"
     "@media "
     "print{body{background:#fff}main{padding:0}h2{break-after:avoid}figure,tr{break-inside:avoid}}"
+    ".use0{fill:#2563a8;background:#2563a8}.use1{fill:#5b8fc7;background:#5b8fc7}.use2{fill:#"
+    "93b8dd;"
+    "background:#93b8dd}.use3{fill:#11806a;background:#11806a}.use4{fill:#55ab98;background:#"
+    "55ab98}"
+    ".use5{fill:#9fd2c6;background:#9fd2c6}.rentout{fill:#e0a64a;background:#e0a64a}.chip{display:"
+    "inline-block;width:10px;height:10px;margin-left:4px}.chip.before{background:#cfd6de}"
     "@media(max-width:760px){.grid2{grid-template-columns:1fr}main{padding:18px}}";
 
 static void tag(rub_text *out, const char *name, const char *words) {
@@ -326,10 +333,13 @@ rub_status rub_report_html(const json_t *document, char **out, rub_error *err) {
             rub_text_add(&text, "</h2>");
             lines(&text, rub_part(comparison, "lines"));
         }
+        rub_html_since(&text, document);
         sites(&text, document);
         supply(&text, document);
+        rub_html_estate(&text, document);
         money(&text, document);
         worth(&text, document);
+        rub_html_nearby(&text, document);
         out_of_sample(&text, document);
     }
     yields(&text, document);

@@ -75,6 +75,20 @@ static void sites(screen *s, const json_t *document) {
     }
 }
 
+/* Values by quarter at most twelve a table: every second or fourth when there are more. */
+static size_t quarter_step(size_t n) { return n > 24 ? 4 : n > 12 ? 2 : 1; }
+
+static void since(screen *s, const json_t *document) {
+    const json_t *old = rub_part(document, "since");
+    char title[64];
+    if (!old)
+        return;
+    snprintf(title, sizeof title, "Since the plan of %.12s", rub_part_string(old, "start"));
+    heading(s, title);
+    RUB_PART_EACH(rub_part(old, "lines"), k, line)
+    wrapped(s, "  - ", json_string_value(line) ? json_string_value(line) : "", 4);
+}
+
 static double at(const json_t *column, const char *key, size_t t) {
     return json_number_value(json_array_get(json_object_get(column, key), t));
 }
@@ -117,6 +131,72 @@ static void supply(screen *s, const json_t *document) {
             supply_row(s, column, name ? name : "", t);
         }
     }
+}
+
+static void estate(screen *s, const json_t *document) {
+    const json_t *quarters = rub_part(rub_part(document, "study"), "quarters");
+    const json_t *e = rub_part(document, "estate"), *u = rub_part(document, "utilisation");
+    size_t n = json_array_size(quarters);
+    if (!e || !u)
+        return;
+    heading(s, "Estate (MW, means; p10..p90)");
+    rub_text_add(&s->text, "  %-8s %20s %20s %20s %6s\n", "quarter", "contracted", "committed",
+                 "live", "in use");
+    for (size_t t = 0; t < n; t += quarter_step(n)) {
+        static const char *const kind[] = {"contracted", "committed", "live"};
+        const char *name = json_string_value(json_array_get(quarters, t));
+        rub_text_add(&s->text, "  %-8s", name ? name : "");
+        for (size_t k = 0; k < 3; k++) {
+            char mean[32], low[32], high[32];
+            snprintf(mean, sizeof mean, "%s_mw", kind[k]);
+            snprintf(low, sizeof low, "%s_p10_mw", kind[k]);
+            snprintf(high, sizeof high, "%s_p90_mw", kind[k]);
+            rub_text_add(&s->text, " %7.0f %5.0f..%-5.0f", at(e, mean, t), at(e, low, t),
+                         at(e, high, t));
+        }
+        rub_text_add(&s->text, " %4.0f %%\n", 100.0 * at(u, "utilisation", t));
+    }
+}
+
+static void returns(screen *s, const json_t *document) {
+    const json_t *years = rub_part(document, "returns");
+    if (!years)
+        return;
+    heading(s, "Returns by fiscal year (means over futures, before tax)");
+    rub_text_add(&s->text, "  %-7s %10s %10s %13s %10s %7s %9s\n", "year", "revenue", "op. cost",
+                 "written down", "invested", "ROIC", "$/Mtok");
+    RUB_PART_EACH(years, i, y) {
+        char a[32], b[32], c[32], d[32];
+        rub_text_add(&s->text, "  %-7s %10s %10s %13s %10s %5.0f %% %9.3f\n",
+                     rub_part_string(y, "fiscal_year"),
+                     rub_text_usd(rub_part_number(y, "revenue_usd"), a),
+                     rub_text_usd(rub_part_number(y, "operating_cost_usd"), b),
+                     rub_text_usd(rub_part_number(y, "written_down_usd"), c),
+                     rub_text_usd(rub_part_number(y, "invested_usd"), d),
+                     100.0 * rub_part_number(y, "roic"), rub_part_number(y, "usd_per_mtok"));
+    }
+}
+
+static void nearby(screen *s, const json_t *document) {
+    const json_t *n = rub_part(document, "nearby");
+    char a[32];
+    if (!n)
+        return;
+    heading(s, "Nearly as good");
+    rub_text *t = &s->text;
+    size_t turned = json_array_size(json_object_get(n, "turned"));
+    if (turned == 0)
+        rub_text_add(t, "  no other action now of any site keeps within %.0f %% of the plan\n",
+                     100 * rub_part_number(n, "within"));
+    else
+        rub_text_add(t, "  %zu sites (%.0f MW) may act otherwise now for %s in all:\n", turned,
+                     rub_part_number(n, "turned_mw"),
+                     rub_text_usd(rub_part_number(n, "loses_usd"), a));
+    RUB_PART_EACH(rub_part(n, "turned"), i, one)
+    rub_text_add(t, "    %-22s %s instead of %s\n", rub_part_string(one, "site"),
+                 rub_part_string(one, "to"), rub_part_string(one, "from"));
+    RUB_PART_EACH(rub_part(n, "swaps"), k, swap)
+    wrapped(s, "  swap: ", rub_part_string(swap, "text"), 8);
 }
 
 static void capex(screen *s, const json_t *document) {
@@ -254,11 +334,15 @@ rub_status rub_report_terminal(const json_t *document, bool colour, char **out, 
         wrapped(&s, "  ", rub_part_string(document, "infeasible"), 2);
         return rub_part_finish(&s.text, out, err);
     }
+    since(&s, document);
     sites(&s, document);
     supply(&s, document);
+    estate(&s, document);
     capex(&s, document);
+    returns(&s, document);
     npv(&s, document);
     worth(&s, document);
+    nearby(&s, document);
     out_of_sample(&s, document);
     comparisons(&s, document);
     proof(&s, document);
