@@ -157,6 +157,19 @@ rub_status rub_trace_preset(const char *name, rub_trace_make_def *out, rub_error
 extern const char *const rub_trace_presets[];        /* names, NULL-terminated */
 const char *rub_trace_preset_note(const char *name); /* source and the fit's error; NULL: unknown */
 
+/* The same requests one by one, for loads that are never held. */
+typedef struct rub_trace_source {
+    const rub_trace_make_def *def;
+    uint64_t arrivals[4], lengths[4]; /* states of random streams */
+    double next_s;                    /* arrival of the next one */
+} rub_trace_source;
+
+/* def is borrowed. Errors: RUB_INVALID. */
+rub_status rub_trace_source_init(rub_trace_source *source, const rub_trace_make_def *def,
+                                 rub_error *err);
+void rub_trace_source_next(rub_trace_source *source, double *arrival_s, int32_t *input_tok,
+                           int32_t *output_tok);
+
 /* Generates a trace; the same definition gives the same bytes. */
 rub_status rub_trace_make(const rub_trace_make_def *def, rub_trace *out, rub_error *err);
 

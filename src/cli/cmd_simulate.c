@@ -63,21 +63,26 @@ static rub_status read_requests(const simulate_settings *s, simulation *sim, rub
     return RUB_OK;
 }
 
-static rub_status simulate(const simulate_settings *s, simulation *sim, rub_error *err) {
-    rub_progress progress = rub_command_progress();
+static rub_status define(const simulate_settings *s, simulation *sim, rub_error *err) {
     rub_status status = rub_simulation_seconds("ttft", s->ttft, &sim->targets.ttft_s, err);
     if (status == RUB_OK)
         status = rub_simulation_seconds("tpot", s->tpot, &sim->targets.tpot_s, err);
     if (status == RUB_OK)
         status = rub_simulation_seconds("e2e", s->e2e, &sim->targets.e2e_s, err);
     if (status == RUB_OK)
-        status = check_load(s, err);
-    if (status == RUB_OK)
         status = rub_simulation_define(s, sim, err);
-    if (status == RUB_OK && s->requests)
-        status = rub_file_can_write(s->requests, err);
     if (status == RUB_OK)
         status = rub_simulation_define_world(s, sim, err);
+    return status;
+}
+
+static rub_status simulate(const simulate_settings *s, simulation *sim, rub_error *err) {
+    rub_progress progress = rub_command_progress();
+    rub_status status = check_load(s, err);
+    if (status == RUB_OK)
+        status = define(s, sim, err);
+    if (status == RUB_OK && s->requests)
+        status = rub_file_can_write(s->requests, err);
     if (status == RUB_OK)
         status = read_requests(s, sim, err);
     if (status == RUB_OK)
@@ -106,13 +111,16 @@ static int run(const rub_command *self, const void *settings, int n_args, char *
     const simulate_settings *s = settings;
     simulation *sim = calloc(1, sizeof *sim);
     rub_error err = {0};
-    rub_status status =
-        sim ? simulate(s, sim, &err) : rub_error_set(&err, RUB_NO_MEMORY, "out of memory");
-    if (status == RUB_OK && s->requests)
+    rub_status status = sim ? RUB_OK : rub_error_set(&err, RUB_NO_MEMORY, "out of memory");
+    if (status == RUB_OK)
+        status = s->stream > 0 ? define(s, sim, &err) : simulate(s, sim, &err);
+    if (status == RUB_OK && s->requests && s->stream == 0)
         status = rub_simulation_write_requests(sim, s->requests, &err);
     int rc = 0;
     if (status != RUB_OK)
         rc = rub_command_fail(&err);
+    else if (s->stream > 0)
+        rc = rub_simulation_stream(s, sim);
     else if (s->json)
         rc = rub_simulation_print_json(s, sim);
     else

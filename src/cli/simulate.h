@@ -23,7 +23,9 @@ typedef struct simulate_settings {
         *e2e, *requests;
     int policy, router, engine, order, reserve, decode_router, scaler;
     rub_option_values groups, failures;
-    const char *link_latency, *schedule;
+    const char *link_latency, *schedule, *preset;
+    int64_t stream;
+    double rate, diurnal;
     int64_t prefill_replicas, decode_replicas, min_replicas, start_replicas;
     double kv_bytes, link_gb, scale_target, scale_interval, startup, scale_hold;
     int64_t tp, max_concurrency, num_prompts, input_len, output_len, max_seqs, chunk,
@@ -76,6 +78,9 @@ void rub_simulation_undeploy(simulation *sim);
 double rub_simulation_replicas(const simulation *sim);
 void rub_simulation_add_world(const simulation *sim, json_t *document);
 void rub_simulation_print_world(const simulation *sim);
+
+/* Runs and prints a load that is never held; returns the exit status. sim is defined. */
+int rub_simulation_stream(const simulate_settings *s, simulation *sim);
 
 rub_status rub_simulation_write_requests(const simulation *sim, const char *path, rub_error *err);
 int rub_simulation_print_json(const simulate_settings *s, const simulation *sim);

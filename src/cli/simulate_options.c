@@ -51,6 +51,17 @@ const rub_option rub_simulate_options[] = {
     OPTION("skip-bad", FLAG, skip_bad, NULL, "leave broken rows of the trace out", 0, 0),
     OPTION("time-scale", DOUBLE, time_scale, "X",
            "multiply arrival times by X (0.5 doubles the rate)", 1e-9, 1e9),
+    OPTION(
+        "stream", INT, stream, "N",
+        "instead of --trace: N requests that are made as they arrive and never held, an equal part "
+        "for each replica; any number in little memory",
+        1, 1e12),
+    OPTION("preset", STRING, preset, "NAME", "stream: lengths of 'rubato trace make' (azure-conv)",
+           0, 0),
+    OPTION("rate", DOUBLE, rate, "R", "stream: requests/s of the whole fleet (the preset's)", 1e-9,
+           1e9),
+    OPTION("diurnal", DOUBLE, diurnal, "SHARE",
+           "stream: rate * (1 + SHARE * sin) over a day instead of a constant one (0)", 0, 1),
     OPTION("max-concurrency", INT, max_concurrency, "N",
            "closed loop: N clients, each sends its next request when its last ends; arrival times "
            "are not looked at",

@@ -131,7 +131,7 @@ static rub_status feed_watched(watch *w, const rub_progress *progress) {
     for (size_t i = 0; i < t->n_req; i++) {
         size_t r = 0;
         if ((i & RUB_LOOK_EVERY) == RUB_LOOK_EVERY &&
-            !rub_progress_report(progress, "simulating", (double)i, (double)t->n_req, NULL))
+            !rub_run_report(progress, t->arrival_s[i], i, t->n_req))
             return RUB_INTERRUPTED;
         if (f->run->times->restarts[i] < 0)
             continue;
@@ -146,7 +146,7 @@ static rub_status feed_naively(const rub_fleet *f, const rub_progress *progress)
     const rub_trace *t = f->run->trace;
     for (size_t i = 0; i < t->n_req; i++) {
         if ((i & RUB_LOOK_EVERY) == RUB_LOOK_EVERY &&
-            !rub_progress_report(progress, "simulating", (double)i, (double)t->n_req, NULL))
+            !rub_run_report(progress, t->arrival_s[i], i, t->n_req))
             return RUB_INTERRUPTED;
         if (f->run->times->restarts[i] < 0)
             continue;

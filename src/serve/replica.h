@@ -133,6 +133,15 @@ bool rub_serve_is_plain(const rub_serve_def *def);
 /* Whether replicas depend on each other or come and go (world.h). */
 bool rub_serve_is_world(const rub_serve_def *def);
 
+/* Progress with the simulated time; false asks to stop. */
+bool rub_run_report(const rub_progress *progress, double at_s, size_t done, size_t total);
+
+/* Whether request i could run alone in one replica; otherwise it is rejected on arrival. */
+bool rub_run_fits(const rub_run *run, size_t i);
+
+/* The engine that the settings ask for or need. */
+const rub_replica_kind *rub_run_kind(const rub_run *run);
+
 /* Errors: RUB_INVALID with what is wrong. */
 rub_status rub_serve_check(const rub_serve_def *def, const rub_trace *trace, rub_error *err);
 

@@ -43,51 +43,15 @@ void rub_serve_times_clear(rub_serve_times *t) {
     *t = (rub_serve_times){0};
 }
 
-/* A request that could never run to its end alone is rejected on arrival; in a fleet of several
- * kinds it must fit into each. */
-static bool fits(const rub_run *run, size_t i) {
-    const rub_serve_def *d = run->def;
-    int64_t total = (int64_t)run->trace->input_tok[i] + run->trace->output_tok[i];
-    int64_t kept = run->watermark > 1 ? run->watermark : 1;
-    if (rub_blocks(total, d->block_size_tok) + kept > d->kv_blocks)
-        return false;
-    /* where prompts are not cut they must fit whole, after preemption with what was generated */
-    bool whole = d->policy == RUB_POLICY_VLLM_V0 || d->whole_prefill;
-    return !whole || total <= d->max_batch_tok;
-}
-
 static bool possible(const rub_kinds *k, size_t i) {
     const rub_serve_def *d = k->base->def;
     if (d->disagg) /* only the prompt stands in the prefill pool */
-        return fits(&k->run[1], i) &&
+        return rub_run_fits(&k->run[1], i) &&
                rub_blocks(k->base->trace->input_tok[i], d->block_size_tok) <= k->def[0].kv_blocks;
-    bool all = k->n > 0 || fits(k->base, i);
+    bool all = k->n > 0 || rub_run_fits(k->base, i);
     for (int32_t g = 0; g < k->n; g++)
-        all = all && fits(&k->run[g], i);
+        all = all && rub_run_fits(&k->run[g], i);
     return all;
-}
-
-static const rub_replica_kind *kind_of(const rub_run *run) {
-    if (run->def->engine == RUB_ENGINE_NAIVE)
-        return &rub_replica_naive;
-    bool plain = run->def->engine == RUB_ENGINE_FAST && rub_serve_is_plain(run->def);
-    return plain ? &rub_replica_fast : &rub_replica_wide;
-}
-
-rub_status rub_replica_drain(const rub_replica_kind *kind, rub_replica *replica, double from_s,
-                             bool (*goes_on)(void *ctx, int64_t left), void *ctx) {
-    double until_s = from_s, end_s;
-    rub_replica_view v;
-    for (kind->view(replica, &v); v.n_outstanding > 0; kind->view(replica, &v)) {
-        RUB_TRY(kind->next_end(replica, &end_s));
-        if (isinf(end_s))
-            return RUB_INTERNAL; /* waits and can never run: possible() lets no such one in */
-        until_s = fmax(until_s + 64.0, end_s); /* a minute, at least an iteration */
-        RUB_TRY(kind->advance(replica, until_s));
-        if (!goes_on(ctx, v.n_outstanding))
-            return RUB_INTERRUPTED;
-    }
-    return RUB_OK;
 }
 
 /* ---- static routers ------------------------------------------------------------------------- */
@@ -123,7 +87,7 @@ static bool lane_goes_on(void *ctx, int64_t left) {
 
 /* Request i is the `at`-th that the replica gets. */
 static rub_status serve(lane_place *p, rub_replica *replica, size_t i, size_t at) {
-    const rub_replica_kind *kind = kind_of(p->lane->run);
+    const rub_replica_kind *kind = rub_run_kind(p->lane->run);
     if ((at & RUB_LOOK_EVERY) == RUB_LOOK_EVERY) {
         rub_replica_view v;
         kind->view(replica, &v);
@@ -135,7 +99,7 @@ static rub_status serve(lane_place *p, rub_replica *replica, size_t i, size_t at
 }
 
 static rub_status run_one(lane *l, size_t r, const rub_progress *progress) {
-    const rub_replica_kind *kind = kind_of(l->run);
+    const rub_replica_kind *kind = rub_run_kind(l->run);
     const rub_trace *t = l->run->trace;
     rub_replica *replica = kind->create(rub_kinds_run(l->kinds, r));
     rub_status status = replica ? RUB_OK : RUB_NO_MEMORY;
@@ -247,7 +211,7 @@ static rub_status run_together(const rub_run *run, const rub_kinds *kinds,
                                const rub_progress *progress, rub_serve_totals *totals) {
     rub_fleet f = {.run = run,
                    .kinds = kinds,
-                   .kind = kind_of(run),
+                   .kind = rub_run_kind(run),
                    .n = (size_t)run->def->n_replica,
                    .how = run->def->router,
                    .to = (size_t)run->def->n_replica};

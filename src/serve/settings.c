@@ -4,6 +4,7 @@
 #include "base/array.h"
 
 #include <math.h>
+#include <stdio.h>
 
 rub_serve_def rub_serve_default(void) {
     return (rub_serve_def){.policy = RUB_POLICY_VLLM,
@@ -90,6 +91,48 @@ static rub_status check_world(const rub_serve_def *d, rub_error *err) {
                              "%g s: expected times of 0 or more, interval and target above 0",
                              c->interval_s, c->startup_s, c->hold_s, c->target, c->ttft_s);
     return RUB_OK;
+}
+
+/* A request that could never run to its end alone is rejected on arrival; in a fleet of several
+ * kinds it must fit into each. */
+bool rub_run_fits(const rub_run *run, size_t i) {
+    const rub_serve_def *d = run->def;
+    int64_t total = (int64_t)run->trace->input_tok[i] + run->trace->output_tok[i];
+    int64_t kept = run->watermark > 1 ? run->watermark : 1;
+    if (rub_blocks(total, d->block_size_tok) + kept > d->kv_blocks)
+        return false;
+    /* where prompts are not cut they must fit whole, after preemption with what was generated */
+    bool whole = d->policy == RUB_POLICY_VLLM_V0 || d->whole_prefill;
+    return !whole || total <= d->max_batch_tok;
+}
+
+const rub_replica_kind *rub_run_kind(const rub_run *run) {
+    if (run->def->engine == RUB_ENGINE_NAIVE)
+        return &rub_replica_naive;
+    bool plain = run->def->engine == RUB_ENGINE_FAST && rub_serve_is_plain(run->def);
+    return plain ? &rub_replica_fast : &rub_replica_wide;
+}
+
+rub_status rub_replica_drain(const rub_replica_kind *kind, rub_replica *replica, double from_s,
+                             bool (*goes_on)(void *ctx, int64_t left), void *ctx) {
+    double until_s = from_s, end_s;
+    rub_replica_view v;
+    for (kind->view(replica, &v); v.n_outstanding > 0; kind->view(replica, &v)) {
+        RUB_TRY(kind->next_end(replica, &end_s));
+        if (isinf(end_s))
+            return RUB_INTERNAL; /* waits and can never run: possible() lets no such one in */
+        until_s = fmax(until_s + 64.0, end_s); /* a minute, at least an iteration */
+        RUB_TRY(kind->advance(replica, until_s));
+        if (!goes_on(ctx, v.n_outstanding))
+            return RUB_INTERRUPTED;
+    }
+    return RUB_OK;
+}
+
+bool rub_run_report(const rub_progress *progress, double at_s, size_t done, size_t total) {
+    char text[48];
+    snprintf(text, sizeof text, "simulated %.4g h", at_s / 3600);
+    return rub_progress_report(progress, "simulating", (double)done, (double)total, text);
 }
 
 static rub_status check_ranges(const rub_serve_def *d, rub_error *err) {

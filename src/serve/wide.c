@@ -101,8 +101,6 @@ void rub_wide_admit(rub_replica *s, int64_t take, int64_t kv_tok, int64_t shared
     join(s, i, take);
 }
 
-void rub_wide_schedule(rub_replica *s, int32_t at, int64_t take) { join(s, s->list[at], take); }
-
 void rub_wide_leave_list(rub_replica *s) {
     int32_t n = 0;
     for (int32_t at = 0; at < s->n_list; at++)
@@ -134,12 +132,24 @@ rub_status rub_wide_send_back(rub_replica *s, int32_t at) {
 
 /* ---- completing a batch ---------------------------------------------------------------------- */
 
+/* Most requests of a batch had their last token at one time: their gaps are counted together. */
+static void flush_gaps(rub_replica *s) {
+    if (s->n_gap > 0)
+        rub_histogram_add(&s->totals.itl, s->now_s - s->gap_from_s, s->n_gap);
+    s->n_gap = 0;
+}
+
 static void token(rub_replica *s, rub_seat *seat) {
-    double *first = &s->run->times->first_token_s[seat->id];
-    if (isnan(*first))
-        *first = s->now_s;
-    if (!isnan(seat->last_s))
-        rub_histogram_add(&s->totals.itl, s->now_s - seat->last_s, 1);
+    if (isnan(seat->last_s)) {
+        double *first = &s->run->times->first_token_s[seat->id];
+        if (isnan(*first))
+            *first = s->now_s;
+    } else {
+        if (seat->last_s != s->gap_from_s)
+            flush_gaps(s);
+        s->gap_from_s = seat->last_s;
+        s->n_gap++;
+    }
     seat->last_s = s->now_s;
 }
 
@@ -209,8 +219,9 @@ static rub_status complete(rub_replica *s) {
             else
                 rub_wide_enlist(s, f->seat[b]);
         }
+    flush_gaps(s);
     f->n = 0;
-    s->first_flight = (s->first_flight + 1) % s->run->def->pp;
+    s->first_flight = s->first_flight + 1 == s->run->def->pp ? 0 : s->first_flight + 1;
     s->n_flight--;
     return RUB_OK;
 }

@@ -57,13 +57,16 @@ struct rub_replica {
     int64_t *growth;      /* scratch of stretches (block_size) */
     rub_waiter *passed;   /* scratch: waiting requests passed over */
     size_t n_passed, passed_cap;
+    double gap_from_s; /* while a batch is completed: gaps not yet counted began here (n_gap) */
+    uint64_t n_gap;
     rub_seat *parked; /* handed over, their blocks still held */
     size_t n_parked, parked_cap;
     rub_serve_totals totals;
 };
 
 static inline rub_flight *rub_wide_forming(rub_replica *s) {
-    return &s->flight[(s->first_flight + s->n_flight) % s->run->def->pp];
+    int32_t k = s->first_flight + s->n_flight, pp = s->run->def->pp;
+    return &s->flight[k < pp ? k : k - pp];
 }
 
 /* ---- memory (wide_blocks.c) ---- */
@@ -75,7 +78,12 @@ static inline int64_t rub_wide_available(const rub_replica *s) {
 
 /* Takes blocks until the seat's hold kv_tok tokens; false (and nothing taken) when there are too
  * few. */
-bool rub_wide_cover(rub_replica *s, rub_seat *seat, int64_t kv_tok);
+bool rub_wide_cover_more(rub_replica *s, rub_seat *seat, int64_t kv_tok);
+
+static inline bool rub_wide_cover(rub_replica *s, rub_seat *seat, int64_t kv_tok) {
+    int64_t held = seat->blocks + seat->shared * s->cache_blocks;
+    return kv_tok <= held * s->run->def->block_size_tok || rub_wide_cover_more(s, seat, kv_tok);
+}
 
 /* The prefix's blocks that are full with kv_tok tokens go into the cache. */
 void rub_wide_share(rub_replica *s, rub_seat *seat, int64_t kv_tok);
@@ -100,7 +108,11 @@ void rub_wide_admit(rub_replica *s, int64_t take, int64_t blocks, int64_t shared
 rub_status rub_wide_admit_pulling(rub_replica *s);
 
 /* list[at] joins the batch being formed; it stays in the list until rub_wide_leave_list. */
-void rub_wide_schedule(rub_replica *s, int32_t at, int64_t take);
+static inline void rub_wide_schedule(rub_replica *s, int32_t at, int64_t take) {
+    rub_flight *f = rub_wide_forming(s);
+    s->seat[s->list[at]].take = take;
+    f->seat[f->n++] = s->list[at];
+}
 void rub_wide_leave_list(rub_replica *s); /* drops from the list what is in flight */
 
 /* list[at] loses its blocks and its place and waits again. */

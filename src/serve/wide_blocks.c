@@ -15,11 +15,9 @@ static void make_free(rub_replica *s, int64_t n) {
     }
 }
 
-bool rub_wide_cover(rub_replica *s, rub_seat *seat, int64_t kv_tok) {
+bool rub_wide_cover_more(rub_replica *s, rub_seat *seat, int64_t kv_tok) {
     int64_t need = rub_blocks(kv_tok, s->run->def->block_size_tok) - seat->blocks -
                    seat->shared * s->cache_blocks;
-    if (need <= 0)
-        return true;
     if (rub_wide_available(s) < need)
         return false;
     make_free(s, need);

@@ -166,8 +166,7 @@ static rub_status arrivals(rub_world *w) {
         size_t i = w->next++;
         if (run->closed)
             run->times->arrival_s[i] = rub_closed_pop(run->closed);
-        if ((i & 0xfff) == 0xfff && !rub_progress_report(w->progress, "simulating", (double)i,
-                                                         (double)run->trace->n_req, NULL))
+        if ((i & 0xfff) == 0xfff && !rub_run_report(w->progress, w->now_s, i, run->trace->n_req))
             return RUB_INTERRUPTED;
         if (run->times->restarts[i] < 0) {
             rub_closed_ended(run->closed, w->now_s);

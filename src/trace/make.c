@@ -190,25 +190,48 @@ static rub_status push(rub_trace *t, size_t *cap, double at, int32_t input, int3
     return RUB_OK;
 }
 
-rub_status rub_trace_make(const rub_trace_make_def *def, rub_trace *out, rub_error *err) {
+rub_status rub_trace_source_init(rub_trace_source *source, const rub_trace_make_def *def,
+                                 rub_error *err) {
     RUB_TRY(check(def, err));
     rub_rng arrivals = rub_rng_make(def->seed, 0), lengths = rub_rng_make(def->seed, 1);
+    *source = (rub_trace_source){.def = def}; /* the first request arrives at 0 */
+    memcpy(source->arrivals, arrivals.s, sizeof arrivals.s);
+    memcpy(source->lengths, lengths.s, sizeof lengths.s);
+    return RUB_OK;
+}
+
+void rub_trace_source_next(rub_trace_source *source, double *arrival_s, int32_t *input_tok,
+                           int32_t *output_tok) {
+    const rub_trace_make_def *def = source->def;
+    rub_rng arrivals, lengths;
+    memcpy(arrivals.s, source->arrivals, sizeof arrivals.s);
+    memcpy(lengths.s, source->lengths, sizeof lengths.s);
+    *arrival_s = source->next_s;
+    if (def->empirical) {
+        size_t i = (size_t)rub_rng_below(&lengths, def->empirical->n_req);
+        *input_tok = def->empirical->input_tok[i];
+        *output_tok = def->empirical->output_tok[i];
+    } else {
+        *input_tok = length(&def->input, &lengths);
+        *output_tok = length(&def->output, &lengths);
+    }
+    source->next_s = next_arrival(def, source->next_s, &arrivals);
+    memcpy(source->arrivals, arrivals.s, sizeof arrivals.s);
+    memcpy(source->lengths, lengths.s, sizeof lengths.s);
+}
+
+rub_status rub_trace_make(const rub_trace_make_def *def, rub_trace *out, rub_error *err) {
+    rub_trace_source source;
+    RUB_TRY(rub_trace_source_init(&source, def, err));
     rub_trace t = {0};
     size_t cap = 0;
     rub_status status = RUB_OK;
-    double at = 0.0; /* the first request arrives at 0 */
-    while (status == RUB_OK && (def->n_req ? t.n_req < def->n_req : at <= def->duration_s)) {
+    while (status == RUB_OK &&
+           (def->n_req ? t.n_req < def->n_req : source.next_s <= def->duration_s)) {
+        double at;
         int32_t input, output;
-        if (def->empirical) {
-            size_t i = (size_t)rub_rng_below(&lengths, def->empirical->n_req);
-            input = def->empirical->input_tok[i];
-            output = def->empirical->output_tok[i];
-        } else {
-            input = length(&def->input, &lengths);
-            output = length(&def->output, &lengths);
-        }
+        rub_trace_source_next(&source, &at, &input, &output);
         status = push(&t, &cap, at, input, output, err);
-        at = next_arrival(def, at, &arrivals);
     }
     if (status != RUB_OK) {
         rub_trace_clear(&t);
