@@ -125,6 +125,12 @@ typedef struct rub_serve_def {
      * ended; requests in the trace's order, its arrival times are not looked at. 0 = open loop. */
     int32_t concurrency;
     double think_s;
+    /* Open loop: asked before every watch_every_req-th request, n_arrived before it, what happened
+     * until now_s standing in times; static routers with several replicas: after each replica, with
+     * all n_arrived and now_s -infinity. false stops the run (RUB_INTERRUPTED). NULL: not asked. */
+    bool (*watch)(void *ctx, size_t n_arrived, double now_s);
+    void *watch_ctx;
+    int32_t watch_every_req;
     /* scheduling */
     rub_order order;
     double predict_sigma;     /* sjf: predicted output = output * exp(sigma * normal) */
@@ -270,6 +276,7 @@ static inline double rub_hit_rate(const rub_hits *hits) {
 
 /* Quantiles of the histogram [s]. */
 rub_quantiles rub_histogram_quantiles(const rub_histogram *histogram);
+double rub_histogram_quantile(const rub_histogram *histogram, double quantile);
 void rub_histogram_add(rub_histogram *histogram, double s, uint64_t n);
 
 #endif

@@ -1,4 +1,12 @@
-/* Size: the cheapest fleets that meet latency targets for a trace. */
+/* Size: the cheapest fleet that meets latency targets for a trace, over accelerators, layouts,
+ * precisions and limits, by simulation.
+ *
+ * A fleet is n replicas of one deployment behind a router. It holds a rate when every target is met
+ * over the requests of the window (the first tenth of the time is warm-up; a request that never
+ * finishes misses every target) and it keeps up: the queue that stands at the last arrival is taken
+ * up in a twentieth of the time and the wait that targets grant (1 s when they say nothing), and its
+ * work ends in the time that they grant the longest answer beyond. Every fleet is judged on the same requests,
+ * with arrival times scaled to the rate: common random numbers. docs/size.md has the whole story. */
 #ifndef RUBATO_SIZE_H
 #define RUBATO_SIZE_H
 
@@ -7,20 +15,83 @@
 #include "rubato/serve.h"
 #include "rubato/trace.h"
 
-/* Latency targets on quantiles [s]; 0 = none. */
+/* ---- targets ------------------------------------------------------------------------------- */
+
+typedef enum rub_size_measure {
+    RUB_SIZE_TTFT, /* time to first token */
+    RUB_SIZE_TPOT, /* mean time per output token after the first, of requests with two or more */
+    RUB_SIZE_ITL,  /* each gap between two tokens of a request (whole run, within 1.1 %) */
+    RUB_SIZE_E2E,  /* end to end */
+} rub_size_measure;
+
+/* A limit on a quantile. */
+typedef struct rub_size_target {
+    rub_size_measure measure;
+    double quantile; /* over 0, up to 1 (the largest value) */
+    double limit_s;
+} rub_size_target;
+
+#define RUB_SIZE_MAX_TARGET 12
+
 typedef struct rub_size_targets {
-    double ttft_p50_s, ttft_p90_s, ttft_p99_s;
-    double tpot_p50_s, tpot_p90_s, tpot_p99_s;
-    double e2e_p99_s;
+    int32_t n;
+    rub_size_target target[RUB_SIZE_MAX_TARGET];
+    double goodput_frac;    /* share of requests that must meet all of `good`; 0 = no such target */
+    rub_serve_targets good; /* limits on single requests */
 } rub_size_targets;
+
+/* Adds a target; limit_s <= 0 adds none. Errors: RUB_INVALID (too many). */
+rub_status rub_size_target_add(rub_size_targets *targets, rub_size_measure measure, double quantile,
+                               double limit_s, rub_error *err);
+
+/* Adds one written as "ttft:p95=2s", "itl:p99.9=120ms", "e2e:max=1 min", or a limit on single
+ * requests as "goodput:99%=ttft<2s,tpot<80ms". Errors: RUB_INVALID. */
+rub_status rub_size_target_parse(const char *text, rub_size_targets *into, rub_error *err);
+
+/* "TTFT p99" into buf. */
+char *rub_size_target_text(const rub_size_target *target, char *buf, size_t size);
+
+/* ---- the search ---------------------------------------------------------------------------- */
+
+typedef enum rub_size_objective {
+    RUB_SIZE_COST,         /* USD per hour */
+    RUB_SIZE_ACCELERATORS, /* accelerators */
+    RUB_SIZE_POWER,        /* planned IT power */
+    RUB_SIZE_PER_TOKEN,    /* USD per million tokens of replicas driven to their largest rate */
+} rub_size_objective;
+
+/* Values to try of one setting; n 0: the default ones. */
+typedef struct rub_size_choices {
+    int32_t n;
+    int64_t value[8];
+} rub_size_choices;
 
 typedef struct rub_size_def {
     rub_size_targets targets;
+    rub_size_objective objective;
     const rub_accelerator *const *accel; /* accelerators to try (n_accel) */
     int32_t n_accel;
-    const char *weights;  /* precision of weights, or NULL: every one the accelerator has */
-    const char *kv_cache; /* NULL: bf16 */
+    const int32_t *stock; /* of each there are so many; < 0: no limit (n_accel); NULL: no limits */
+    const double *usd_per_h; /* price of one; < 0: the catalog's (n_accel); NULL: the catalog's */
+    const char *weights;     /* precisions of weights, parted by commas; NULL: as published, and fp8
+                                where the accelerator has it and the model is wider */
+    const char *kv_cache;    /* of the KV cache; NULL: bf16 */
+    rub_size_choices tp, pp; /* NULL: 1, 2, 4, 8 within a node; 1 */
+    rub_size_choices ep;     /* 1, and all of the replica for models with experts */
+    rub_size_choices attention_dp;            /* 1 */
+    rub_size_choices max_batch_tok, max_seqs; /* 2048, 8192; 256 */
+    rub_policy policy;
+    int64_t chunk_tok; /* sarathi's */
+    rub_router router;
     double rate_per_s;    /* requests/s to serve; 0 = the trace's own mean rate */
+    double headroom_frac; /* growth to leave room for: the fleet holds rate * (1 + headroom) */
+    int32_t spare;        /* replicas that may be lost: k of N + k */
+    bool whole_nodes;     /* accelerators come in whole servers */
+    double speed_frac;    /* accelerators do everything so many times as fast; 1 */
+    double output_scale;  /* output lengths are multiplied by it; 1 */
+    double target_scale;  /* limits are multiplied by it; 1 */
+    int64_t max_requests; /* of the trace that are simulated, from its start */
+    bool exhaustive;      /* no pruning and no stopping early: every candidate to the end */
     double pue;
     int32_t n_thread; /* 0 = all cores; results do not depend on it */
     uint64_t seed;
@@ -28,37 +99,70 @@ typedef struct rub_size_def {
 
 rub_size_def rub_size_default(void);
 
-/* One deployment tried: a replica's layout and limits, and the largest rate that it holds. */
+typedef enum rub_size_fate {
+    RUB_SIZE_SERVES,  /* its smallest fleet is known */
+    RUB_SIZE_NO_FIT,  /* memory, or a layout that cannot be */
+    RUB_SIZE_MISSES,  /* misses the targets even when each request is alone */
+    RUB_SIZE_STOCK,   /* needs more accelerators than there are */
+    RUB_SIZE_BOUNDED, /* no fleet better than the best of its group has the throughput */
+    RUB_SIZE_BEATEN,  /* the largest fleet that would beat the best of its group misses targets */
+} rub_size_fate;
+
+/* One deployment tried. Groups are the candidates of one accelerator and precision of weights; the
+ * best of each group (leads) has all figures, the others those that were needed to rule them out. */
 typedef struct rub_size_candidate {
     const rub_accelerator *accel;
-    int32_t tp;
+    rub_deployment deployment; /* resolved; borrows model and accelerator */
+    int32_t index, group;      /* in the order of enumeration */
+    int32_t tp, pp, ep, attention_dp;
     char weights[16], kv_cache[16];
     int32_t max_seqs;
     int64_t max_batch_tok;
-    bool fits;               /* in memory */
-    char reason[400];        /* why it does not fit or cannot meet the targets; "" when it can */
-    double rate_per_s;       /* largest rate of one replica within the targets [requests/s] */
+    int64_t kv_blocks;
+    rub_size_fate fate;
+    bool leads, fits; /* best of its group; fits in memory */
+    char reason[400]; /* why it is not the best; "" for the best of all */
+    /* the smallest fleet for the rate */
+    int32_t replicas;     /* spare ones included */
+    int32_t accelerators; /* replicas * tp * pp, up to whole nodes when asked */
+    double usd_per_h, mw; /* of the fleet; mw: planned IT power */
+    double stress;        /* largest of value / limit over the targets */
+    double ttft_p50_s, ttft_p99_s, tpot_p50_s, tpot_p99_s, e2e_p99_s; /* the fleet at the rate */
+    double busy_frac;
+    double watts; /* mean IT power of the fleet */
+    /* one working replica: its share of the rate; in rub_size_rates the largest rate that it holds
+     * alone */
+    double rate_per_s;       /* [requests/s]; 0 = none */
     double tok_per_s;        /* input + output tokens/s at that rate */
-    double watts;            /* IT power of one replica at that load */
+    double replica_watts;    /* IT power at that load */
     double tok_per_s_per_mw; /* per MW of IT power as planned (all-in kW per accelerator) */
-    double usd_per_mtok;     /* at the catalog's hourly price */
-    double ttft_p99_s, tpot_p99_s; /* at that rate */
-    int32_t replicas;              /* for def's rate */
-    int32_t accelerators;          /* replicas * tp */
-    double usd_per_h, mw;          /* of the fleet */
-    bool frontier; /* no other candidate is both cheaper and faster (cost, p99 TPOT) */
+    double usd_per_mtok;     /* of input + output tokens; spares included */
+    int32_t bound_replicas;  /* no fleet of fewer has the throughput; 0 = no bound known */
+    bool frontier;           /* no other fleet is both cheaper and faster (cost, p99 TPOT) */
 } rub_size_candidate;
 
 typedef struct rub_size_result {
-    int32_t n;
-    rub_size_candidate *candidate;   /* cheapest first; those that cannot serve last (n) */
-    int64_t n_simulation, n_request; /* work done */
+    int32_t n, n_group;
+    rub_size_candidate *candidate;   /* leaders that serve, best first; then the others (n) */
+    double rate_per_s;               /* that fleets were sized for, headroom included */
+    double tok_per_s;                /* tokens/s at that rate */
+    double from_s, to_s;             /* window of the simulated trace at its own rate [s] */
+    int64_t n_req;                   /* requests simulated in each run */
+    int64_t n_simulation, n_request; /* runs; requests in them, those not reached included */
+    int64_t n_stopped;               /* runs that stopped early */
+    int32_t n_fate[6];               /* candidates by fate */
 } rub_size_result;
 
-/* Enumerates layouts of one model over the accelerators, finds each one's largest rate by bisection
- * on simulated time-scaled traces. Outcome 'none meets the targets': every rate_per_s is 0. */
+/* Finds the smallest fleet of every group and the best of all. Outcome 'none serves': no candidate
+ * has fate RUB_SIZE_SERVES. Errors: RUB_INVALID, RUB_NOT_FOUND (precision), RUB_INTERRUPTED.
+ * Cost: about 5 ms a candidate for 20,000 requests. */
 rub_status rub_size_search(const rub_model *model, const rub_trace *trace, const rub_size_def *def,
                            const rub_progress *progress, rub_size_result *out, rub_error *err);
 void rub_size_result_clear(rub_size_result *result);
+
+/* The same, for replicas driven to their largest rate: the best of a group is the one with the
+ * largest rate per accelerator. Fleets are not sized. */
+rub_status rub_size_rates(const rub_model *model, const rub_trace *trace, const rub_size_def *def,
+                          const rub_progress *progress, rub_size_result *out, rub_error *err);
 
 #endif

@@ -87,7 +87,7 @@ static void take(const rub_size_result *sized, const rub_study_generation *gen,
     *out = (rub_yield){.tok_per_s_per_mw = best->tok_per_s_per_mw,
                        .usd_per_mtok = best->usd_per_mtok,
                        .rate_per_s = best->rate_per_s,
-                       .watts = best->watts,
+                       .watts = best->replica_watts,
                        .tp = best->tp,
                        .max_seqs = best->max_seqs};
     if (gen->kw_per_accel > 0) /* the study's own power per accelerator */
@@ -98,6 +98,19 @@ static void take(const rub_size_result *sized, const rub_study_generation *gen,
              "simulated: %d x %s, %s, %.3g requests/s a replica within the targets (roofline, not "
              "calibrated)",
              best->tp, accel->name, best->weights, best->rate_per_s);
+}
+
+static rub_status targets_of(const rub_study_targets *t, rub_size_targets *out, rub_error *err) {
+    const struct {
+        rub_size_measure measure;
+        double quantile, limit_s;
+    } all[] = {{RUB_SIZE_TTFT, 0.5, t->ttft_p50_s},  {RUB_SIZE_TTFT, 0.9, t->ttft_p90_s},
+               {RUB_SIZE_TTFT, 0.99, t->ttft_p99_s}, {RUB_SIZE_TPOT, 0.5, t->tpot_p50_s},
+               {RUB_SIZE_TPOT, 0.9, t->tpot_p90_s},  {RUB_SIZE_TPOT, 0.99, t->tpot_p99_s},
+               {RUB_SIZE_E2E, 0.99, t->e2e_p99_s}};
+    for (size_t i = 0; i < RUB_LEN(all); i++)
+        RUB_TRY(rub_size_target_add(out, all[i].measure, all[i].quantile, all[i].limit_s, err));
+    return RUB_OK;
 }
 
 static rub_status size_pair(const rub_study *study, const rub_catalog *catalog,
@@ -114,17 +127,16 @@ static rub_status size_pair(const rub_study *study, const rub_catalog *catalog,
                               : rub_error_set(err, RUB_NO_MEMORY, "out of memory");
     if (status == RUB_OK)
         status = rub_catalog_accelerator(catalog, gen->catalog, &accel, err);
-    def.targets = (rub_size_targets){load->targets.ttft_p50_s, load->targets.ttft_p90_s,
-                                     load->targets.ttft_p99_s, load->targets.tpot_p50_s,
-                                     load->targets.tpot_p90_s, load->targets.tpot_p99_s,
-                                     load->targets.e2e_p99_s};
+    if (status == RUB_OK)
+        status = targets_of(&load->targets, &def.targets, err);
+    def.objective = RUB_SIZE_POWER;
     def.accel = &accel;
     def.n_accel = 1;
     def.weights = named->weights[0] ? named->weights : NULL;
     def.kv_cache = named->kv_cache[0] ? named->kv_cache : NULL;
     def.n_thread = n_thread;
     if (status == RUB_OK)
-        status = rub_size_search(model, trace, &def, NULL, &sized, err);
+        status = rub_size_rates(model, trace, &def, NULL, &sized, err);
     if (status == RUB_OK)
         take(&sized, gen, accel, out);
     rub_size_result_clear(&sized);

@@ -133,6 +133,8 @@ static rub_status feed_watched(watch *w, const rub_progress *progress) {
         if ((i & RUB_LOOK_EVERY) == RUB_LOOK_EVERY &&
             !rub_run_report(progress, t->arrival_s[i], i, t->n_req))
             return RUB_INTERRUPTED;
+        if (!rub_watch(f->run, i))
+            return RUB_INTERRUPTED;
         if (f->run->times->restarts[i] < 0)
             continue;
         RUB_TRY(choose(w, i, t->arrival_s[i], &r));

@@ -18,7 +18,9 @@ void rub_histogram_add(rub_histogram *h, double s, uint64_t n) {
     h->max_s = s > h->max_s ? s : h->max_s;
 }
 
-static double histogram_quantile(const rub_histogram *h, double q) {
+double rub_histogram_quantile(const rub_histogram *h, double q) {
+    if (h->n == 0)
+        return NAN;
     uint64_t rank = (uint64_t)ceil(q * (double)h->n), sum = 0;
     for (size_t i = 0; i < RUB_HISTOGRAM_N; i++) {
         sum += h->count[i];
@@ -31,11 +33,11 @@ static double histogram_quantile(const rub_histogram *h, double q) {
 rub_quantiles rub_histogram_quantiles(const rub_histogram *h) {
     if (h->n == 0)
         return (rub_quantiles){NAN, NAN, NAN, NAN, NAN, NAN, NAN};
-    return (rub_quantiles){.p50 = histogram_quantile(h, 0.5),
-                           .p90 = histogram_quantile(h, 0.9),
-                           .p95 = histogram_quantile(h, 0.95),
-                           .p99 = histogram_quantile(h, 0.99),
-                           .p999 = histogram_quantile(h, 0.999),
+    return (rub_quantiles){.p50 = rub_histogram_quantile(h, 0.5),
+                           .p90 = rub_histogram_quantile(h, 0.9),
+                           .p95 = rub_histogram_quantile(h, 0.95),
+                           .p99 = rub_histogram_quantile(h, 0.99),
+                           .p999 = rub_histogram_quantile(h, 0.999),
                            .max = h->max_s,
                            .mean = h->sum_s / (double)h->n};
 }

@@ -123,6 +123,14 @@ rub_status rub_closed_run(const rub_fleet *fleet, const rub_progress *progress);
 /* Adds one replica's totals. */
 void rub_totals_add(const rub_serve_totals *own, int64_t blocks_left, rub_serve_totals *into);
 
+/* Before request i is fed: false when the caller's watch ends the run. */
+static inline bool rub_watch(const rub_run *run, size_t i) {
+    const rub_serve_def *d = run->def;
+    if (!d->watch || i == 0 || i % (size_t)d->watch_every_req != 0)
+        return true;
+    return d->watch(d->watch_ctx, i, run->trace->arrival_s[i - 1]);
+}
+
 static inline int64_t rub_blocks(int64_t tokens, int64_t block_size) {
     return (tokens + block_size - 1) / block_size;
 }

@@ -94,6 +94,8 @@ static rub_status serve(lane_place *p, rub_replica *replica, size_t i, size_t at
         if (!lane_goes_on(p, (int64_t)(p->n - at) + v.n_outstanding))
             return RUB_INTERRUPTED;
     }
+    if (!p->lane->order && !rub_watch(p->lane->run, i))
+        return RUB_INTERRUPTED;
     RUB_TRY(kind->advance(replica, p->lane->run->trace->arrival_s[i]));
     return kind->arrive(replica, (int32_t)i);
 }
@@ -129,6 +131,10 @@ static void work(lane *l, const rub_progress *progress) {
         lane_place start = {l, progress, (size_t)r, 1};
         rub_status status =
             lane_goes_on(&start, 1) ? run_one(l, (size_t)r, progress) : RUB_INTERRUPTED;
+        const rub_serve_def *def = l->run->def;
+        if (status == RUB_OK && def->watch && l->order &&
+            !def->watch(def->watch_ctx, l->run->trace->n_req, -HUGE_VAL))
+            status = RUB_INTERRUPTED;
         if (status != RUB_OK)
             atomic_store(&l->status, (int)status);
     }

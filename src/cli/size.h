@@ -1,0 +1,45 @@
+/* What the files of `rubato size` share. */
+#ifndef RUB_CLI_SIZE_H
+#define RUB_CLI_SIZE_H
+
+#include "cli/command.h"
+#include "rubato/size.h"
+
+typedef struct size_settings {
+    const char *trace, *columns, *model, *weights, *kv_dtype;
+    rub_option_values accelerators, targets, stock, price;
+    const char *target[7];
+    const char *tp, *pp, *ep, *attention_dp, *budget, *seqs;
+    const char *goodput;
+    int objective, router, policy;
+    double rate, time_scale, headroom;
+    int64_t spare, chunk, requests, show, threads;
+    bool whole_nodes, exhaustive, json;
+} size_settings;
+
+typedef struct size_work {
+    rub_catalog *catalog;
+    rub_model model;
+    rub_trace trace;
+    rub_trace_report report;
+    const rub_accelerator **accel;
+    int32_t *stock;
+    double *usd_per_h;
+    rub_size_def def;
+    rub_size_result result;
+} size_work;
+
+/* Both return the exit status. */
+int size_print_json(const size_settings *settings, const size_work *work);
+int size_print_text(const size_settings *settings, const size_work *work);
+
+const char *size_fate_text(rub_size_fate fate);
+
+/* "2 x 4 H100-SXM": replicas, accelerators of one, name. */
+char *size_fleet_text(const rub_size_candidate *c, char *buf, size_t size);
+
+static inline int32_t size_gpus(const rub_size_candidate *c) {
+    return c->tp * c->pp * c->attention_dp;
+}
+
+#endif
