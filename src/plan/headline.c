@@ -1,23 +1,14 @@
-/* Headline and comparison: sentences drawn from plan documents alone, so that they can say nothing
- * that the document does not hold. */
+/* Headline: sentences drawn from a plan document alone, so that they can say nothing that the document
+ * does not hold. */
 #include "plan/headline.h"
 
-#include "rubato/plan.h"
+#include "plan/reading.h"
 
 #include "base/array.h"
 #include "base/text.h"
 
 #include <math.h>
 #include <string.h>
-
-static double number(const json_t *object, const char *key) {
-    return json_number_value(json_object_get(object, key));
-}
-
-static const char *string(const json_t *object, const char *key) {
-    const char *s = json_string_value(json_object_get(object, key));
-    return s ? s : "";
-}
 
 static void add(json_t *lines, rub_text *text) {
     if (!text->failed && text->n)
@@ -170,73 +161,4 @@ json_t *rub_headline(const json_t *document) {
         add(lines, &text);
     }
     return lines;
-}
-
-static const json_t *site_named(const json_t *sites, const char *name) {
-    size_t i;
-    const json_t *site;
-    json_array_foreach((json_t *)(uintptr_t)sites, i,
-                       site) if (!strcmp(string(site, "site"), name)) return site;
-    return NULL;
-}
-
-/* "proceed", or "proceed 2, pause 1" when a site's blocks part. */
-static void actions_words(const json_t *site, rub_text *out) {
-    const json_t *now = json_object_get(site, "actions_now");
-    const char *action;
-    json_t *count;
-    bool first = true, several = json_object_size(now) > 1;
-    json_object_foreach((json_t *)(uintptr_t)now, action, count) {
-        rub_text_add(out, "%s%s", first ? "" : ", ", action);
-        if (several)
-            rub_text_add(out, " %d", (int)json_integer_value(count));
-        first = false;
-    }
-}
-
-json_t *rub_plan_compare(const json_t *base, const json_t *other, const char *name) {
-    json_t *changes = json_array(), *lines = json_array();
-    const json_t *sites = json_object_get(base, "sites"), *site;
-    char a[32], b[32];
-    size_t i;
-    json_array_foreach((json_t *)(uintptr_t)sites, i, site) {
-        const char *who = string(site, "site");
-        const json_t *there = site_named(json_object_get(other, "sites"), who);
-        double live = number(site, "prob_ever_live"), live_there = number(there, "prob_ever_live");
-        bool same =
-            json_equal(json_object_get(site, "actions_now"), json_object_get(there, "actions_now"));
-        if (!there || (same && fabs(live - live_there) < 0.1))
-            continue;
-        rub_text from = {0}, to = {0}, text = {0};
-        actions_words(site, &from);
-        actions_words(there, &to);
-        if (same)
-            rub_text_add(
-                &text,
-                "%s: %s now either way, but it is live in %.0f %% of futures instead of %.0f %%.",
-                who, from.data, 100.0 * live_there, 100.0 * live);
-        else
-            rub_text_add(&text, "%s: %s instead of %s now.", who, to.data, from.data);
-        json_array_append_new(changes,
-                              json_pack("{s:s,s:s,s:s,s:f,s:f,s:s}", "site", who, "from",
-                                        from.data ? from.data : "", "to", to.data ? to.data : "",
-                                        "live_from", live, "live_to", live_there, "text",
-                                        text.data ? text.data : ""));
-        rub_text_clear(&from);
-        rub_text_clear(&to);
-        rub_text_clear(&text);
-    }
-    double value = number(json_object_get(base, "npv"), "mean_usd");
-    double value_there = number(json_object_get(other, "npv"), "mean_usd");
-    rub_text text = {0};
-    rub_text_add(
-        &text,
-        "With %s the plan is worth %s instead of %s, and %zu of %zu sites are paced otherwise.",
-        name, rub_text_usd(value_there, a), rub_text_usd(value, b), json_array_size(changes),
-        json_array_size(sites));
-    add(lines, &text);
-    json_array_foreach(changes, i, site) json_array_append(lines, json_object_get(site, "text"));
-    return json_pack("{s:s,s:f,s:f,s:o,s:o,s:O,s:O}", "name", name, "mean_usd", value_there,
-                     "base_mean_usd", value, "changes", changes, "lines", lines, "capex",
-                     json_object_get(other, "capex"), "npv", json_object_get(other, "npv"));
 }

@@ -1,4 +1,4 @@
-/* Headline: what a plan says, in a few sentences; and how one plan differs from another. */
+/* Headline: what a plan says, in a few sentences. */
 #ifndef RUB_PLAN_HEADLINE_H
 #define RUB_PLAN_HEADLINE_H
 

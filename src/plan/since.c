@@ -1,5 +1,7 @@
 /* Since: what changed from an earlier plan document to this one, in sentences that hold nothing but
  * what the two documents say. */
+#include "plan/reading.h"
+
 #include "rubato/plan.h"
 
 #include "base/text.h"
@@ -8,15 +10,6 @@
 #include <string.h>
 
 #define MATERIAL 0.01 /* changes of money under this share are not told */
-
-static double number(const json_t *object, const char *key) {
-    return json_number_value(json_object_get(object, key));
-}
-
-static const char *string(const json_t *object, const char *key) {
-    const char *s = json_string_value(json_object_get(object, key));
-    return s ? s : "";
-}
 
 /* The object of an array whose `key` is `value`. */
 static const json_t *named(const json_t *array, const char *key, const char *value) {
