@@ -186,6 +186,13 @@ rub_status rub_calibrate(const char *folder, const rub_accelerator *accel, const
                          const char *date, const rub_progress *progress, rub_calibration **out,
                          rub_error *err);
 
+/* Table mode: the rows of a folder's tables themselves, to be given to deployments. A shape that was
+ * measured takes its row's time (a batch between two measured ones, what lies between them); another one
+ * the nearest rows' ratio to the roofline. Compiling a deployment with it takes seconds, not
+ * milliseconds. Errors: as rub_calibrate. */
+rub_status rub_calibration_from_tables(const char *folder, const rub_accelerator *accel,
+                                       rub_calibration **out, rub_error *err);
+
 /* Predicts the rows of a folder's tables that the split leaves out with a calibration, one figure a
  * curve; rows[n_row] of rub_calibration_count. Errors: as rub_calibrate. */
 rub_status rub_calibration_judge(const rub_calibration *calibration, const char *folder,

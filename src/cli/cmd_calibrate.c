@@ -38,7 +38,7 @@ static void print_rows(const char *system, const rub_calibration_row *row, size_
                row[i].family, row[i].variant, (long long)row[i].n_fitted,
                (long long)row[i].n_left_out, (long long)row[i].n_group_left_out,
                100.0 * row[i].median, 100.0 * row[i].p90, 100.0 * row[i].bias,
-               *row[i].note ? "  (launch-bound: not used)" : "");
+               *row[i].note ? "  (not used)" : "");
 }
 
 static json_t *real_or_null(double x) { return isfinite(x) ? json_real(x) : json_null(); }

@@ -58,6 +58,8 @@ typedef struct simulation {
     const rub_accelerator *accel;
     rub_deployment deployment;
     rub_memory memory;
+    rub_calibration *calibration; /* of --perf table:FOLDER or calibrated:FILE */
+    char perf_source[200];        /* where the durations come from */
 } simulation;
 
 /* "0.25", "250ms", "2 s" -> seconds; NULL leaves *out alone. */

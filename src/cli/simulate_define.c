@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 /* "linear:a,b,c,d" */
 static rub_status parse_perf(const char *text, rub_perf *out, rub_error *err) {
@@ -100,13 +101,14 @@ rub_status rub_simulation_define(const simulate_settings *s, simulation *sim, ru
     if (sim->def.policy == RUB_POLICY_VLLM && s->max_batch_tokens == 0 &&
         sim->def.max_batch_tok < sim->def.max_seqs)
         sim->def.max_batch_tok = sim->def.max_seqs;
-    if (s->perf && s->model)
+    if (s->perf && s->model && strncmp(s->perf, "linear:", 7) == 0)
         return rub_error_set(err, RUB_INVALID,
-                             "--perf and --model are both given, expected one of them");
+                             "--perf %.80s and --model are both given, expected one of them",
+                             s->perf);
     if (!s->perf && !s->model)
         return rub_error_set(err, RUB_INVALID,
                              "expected --model and --accelerator, or --perf linear:A,B,C,D");
-    if (s->perf) {
+    if (s->perf && !s->model) {
         if (sim->def.kv_blocks == 0)
             sim->def.kv_blocks = rub_serve_default().kv_blocks;
         RUB_TRY(parse_perf(s->perf, &sim->perf, err));

@@ -87,9 +87,12 @@ const rub_option rub_simulate_options[] = {
            0),
     OPTION("gpu-memory-utilization", DOUBLE, memory_utilization, "X",
            "share of memory that the engine may use", 0.01, 1),
-    OPTION("perf", STRING, perf, "KIND",
-           "linear:A,B,C,D instead of a model: t = A + B*tokens + C*kv_decode + D*prefill_work", 0,
-           0),
+    OPTION(
+        "perf", STRING, perf, "KIND",
+        "linear:A,B,C,D instead of a model: t = A + B*tokens + C*kv_decode + D*prefill_work; with "
+        "a model: calibrated, calibrated:FILE, roofline, or table:FOLDER of measured operators "
+        "(calibrated)",
+        0, 0),
     {"policy", RUB_OPTION_CHOICE, offsetof(simulate_settings, policy), NULL, "scheduler (vllm)", 0,
      0, rub_policy_names},
     OPTION("max-seqs", INT, max_seqs, "N", "requests that may run in one replica (256)", 1,

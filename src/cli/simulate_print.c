@@ -139,9 +139,7 @@ static json_t *provenance(const simulate_settings *s, const simulation *sim) {
         json_object_set_new(o, "max_concurrency", json_integer(sim->def.concurrency));
         json_object_set_new(o, "think_s", json_real(sim->def.think_s));
     }
-    json_object_set_new(
-        o, "perf",
-        json_string(s->perf ? s->perf : "roofline of the catalog (calculated, not calibrated)"));
+    json_object_set_new(o, "perf", json_string(sim->deployed ? sim->perf_source : s->perf));
     if (s->model)
         json_object_set_new(o, "model", json_string(s->model));
     json_object_set_new(o, "policy", json_string(rub_policy_names[sim->def.policy]));

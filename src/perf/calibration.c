@@ -71,12 +71,14 @@ static void write_curve(rub_text *t, const rub_curve *c, bool last) {
                  (long long)e->n_fitted, (long long)e->n_left_out, (long long)e->n_group_left_out);
     rub_text_add(t, "     \"median\": %.4f, \"p90\": %.4f, \"bias\": %.4f,\n", e->median, e->p90,
                  e->bias);
-    rub_text_add(t, "     \"floor_us\": %.4f, \"domain\": {", c->floor_s * 1e6);
+    rub_text_add(t,
+                 "     \"floor_us\": %.4f, \"cache_mb\": %.6g, \"cache_gain\": %.6g, \"domain\": {",
+                 c->floor_s * 1e6, c->cache_bytes * 1e-6, c->cache_gain);
     for (int i = 0; feature[i]; i++)
         rub_text_add(t, "%s\"%s\": [%.4g, %.4g]", i ? ", " : "", feature[i], c->domain[i][0],
                      c->domain[i][1]);
     rub_text_add(t, "},\n     \"grids\": [\n");
-    for (int g = 0; g < c->n_grid; g++)
+    for (int g = 0; g < c->n_grid && !*c->note; g++) /* what is not used keeps its errors only */
         write_grid(t, c, &c->grid[g], g == c->n_grid - 1);
     rub_text_add(t, "     ]}%s\n", last ? "" : ",");
 }
@@ -229,10 +231,13 @@ static rub_status read_curve(const source *s, const json_t *o, rub_curve *c) {
     RUB_TRY(number(s, o, "bias", -1.0, 1e6, &c->error.bias));
     RUB_TRY(number(s, o, "floor_us", 0.0, 1e6, &floor_us));
     c->floor_s = floor_us * 1e-6;
+    RUB_TRY(number(s, o, "cache_mb", 0.0, 1e6, &c->cache_bytes));
+    RUB_TRY(number(s, o, "cache_gain", 0.0, 1e3, &c->cache_gain));
+    c->cache_bytes *= 1e6;
     RUB_TRY(read_domain(s, o, c));
     const json_t *grids = json_object_get(o, "grids");
     size_t n = json_array_size(grids);
-    if (n < 1 || n > RUB_MAX_GRIDS)
+    if ((n < 1 && !*c->note) || n > RUB_MAX_GRIDS)
         return wrong(s, "grids", "one to five grids");
     for (size_t i = 0; i < n; i++)
         RUB_TRY(read_grid(s, json_array_get(grids, i), c));
@@ -296,8 +301,11 @@ rub_status rub_calibration_read(const char *path, rub_calibration **out, rub_err
 }
 
 void rub_calibration_free(rub_calibration *c) {
-    for (size_t i = 0; c && i < c->n; i++)
+    for (size_t i = 0; c && i < c->n; i++) {
         free(c->curve[i].value);
+        free(c->curve[i].near_feature);
+        free(c->curve[i].near_ratio);
+    }
     if (c)
         free(c->curve);
     free(c);
@@ -394,6 +402,8 @@ char *rub_perf_source_of(const rub_deployment *d, char *buf, size_t size) {
         c = shipped;
     if (!c)
         snprintf(buf, size, "roofline");
+    else if (c->tables)
+        snprintf(buf, size, "tables in %s", c->source);
     else if (c->carried)
         snprintf(buf, size, "efficiencies carried from %s", c->system);
     else

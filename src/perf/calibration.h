@@ -10,6 +10,7 @@ struct rub_calibration {
     char source[192], date[16];
     rub_peaks peaks; /* that the curves were fitted with */
     bool carried;    /* asked for another accelerator */
+    bool tables;     /* rows of tables instead of fits */
     size_t n, cap;
     rub_curve *curve;
 };

@@ -1,5 +1,7 @@
 #include "perf/cut.h"
 
+#include "perf/near.h"
+
 #include "base/array.h"
 
 #include <math.h>
@@ -47,6 +49,13 @@ static int bends(const rub_op *op, bool along_y, double *knot) {
     knot[1] = 30.0;
     rub_shape_features(c->family, &s0, f0);
     rub_shape_features(c->family, &s1, f1);
+    if (c->n_near) { /* at the table's own points */
+        double own[RUB_CUT_KNOTS - 2];
+        int feature = along_y ? 1 : 0, n_own = rub_near_values(c, feature, own, RUB_CUT_KNOTS - 2);
+        for (int i = 0; i < n_own; i++)
+            push(knot, &n, own[i] - f0[feature] + 1.0);
+        return unique(knot, n);
+    }
     for (int g = 0; g < c->n_grid; g++)
         for (int a = 0; a < c->grid[g].n_axis; a++) {
             const rub_axis *axis = &c->grid[g].axis[a];
@@ -65,12 +74,16 @@ static int bends(const rub_op *op, bool along_y, double *knot) {
     return unique(knot, n);
 }
 
-void rub_cut_make(const rub_op *op, rub_cut *out) {
-    out->op = op;
+bool rub_cut_make(const rub_op *op, rub_cut *out) {
+    out->op = *op;
+    out->op.cut = NULL;
     out->nx = bends(op, false, out->x);
     out->ny = on_requests(op) ? bends(op, true, out->y) : 1;
     if (out->ny == 1)
         out->y[0] = 0.0;
+    out->value = RUB_NEW(double, out->nx * out->ny);
+    if (!out->value)
+        return false;
     for (int j = 0; j < out->ny; j++)
         for (int i = 0; i < out->nx; i++) {
             double feature[RUB_MAX_FEATURES];
@@ -78,6 +91,12 @@ void rub_cut_make(const rub_op *op, rub_cut *out) {
             rub_shape_features(op->curve->family, &s, feature);
             out->value[j * out->nx + i] = rub_curve_log_ratio(op->curve, feature);
         }
+    return true;
+}
+
+void rub_cut_clear(rub_cut *cut) {
+    free(cut->value);
+    cut->value = NULL;
 }
 
 rub_cut_place rub_cut_find(const double *knot, int n, double at) {
@@ -92,7 +111,7 @@ rub_cut_place rub_cut_find(const double *knot, int n, double at) {
 }
 
 double rub_cut_at(const rub_cut *cut, const rub_cut_place *x, const rub_cut_place *y) {
-    const rub_op *op = cut->op;
+    const rub_op *op = &cut->op;
     const double *low = cut->value + (ptrdiff_t)y->i * cut->nx + x->i, *high = low + cut->nx;
     double ratio = low[0] + x->frac * (low[1] - low[0]);
     if (cut->ny > 1)

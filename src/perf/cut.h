@@ -9,15 +9,16 @@
 enum { RUB_CUT_KNOTS = 96 };
 
 typedef struct rub_cut {
-    const rub_op *op;
-    int nx, ny;                                  /* ny 1: one dimension */
-    double x[RUB_CUT_KNOTS];                     /* log2 of units, or of lengths */
-    double y[RUB_CUT_KNOTS];                     /* log2 of requests */
-    double value[RUB_CUT_KNOTS * RUB_CUT_KNOTS]; /* (ny, nx) */
+    rub_op op;               /* a copy */
+    int nx, ny;              /* ny 1: one dimension */
+    double x[RUB_CUT_KNOTS]; /* log2 of units, or of lengths */
+    double y[RUB_CUT_KNOTS]; /* log2 of requests */
+    double *value;           /* (ny, nx), owned */
 } rub_cut;
 
-/* op->curve must be set. */
-void rub_cut_make(const rub_op *op, rub_cut *out);
+/* op->curve must be set. false: out of memory. Clear with rub_cut_clear. */
+bool rub_cut_make(const rub_op *op, rub_cut *out);
+void rub_cut_clear(rub_cut *cut);
 
 typedef struct rub_cut_place {
     double at; /* units, length or requests, 1 or more */

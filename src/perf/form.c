@@ -1,5 +1,7 @@
 #include "perf/form.h"
 
+#include "perf/near.h"
+
 #include "base/array.h"
 
 #include <math.h>
@@ -24,13 +26,12 @@ rub_family rub_family_parse(const char *text) {
 
 const char *const *rub_family_features(rub_family family) {
     static const char *const gemm[] = {"m", "n", "k", NULL};
-    static const char *const attention[] = {"length",    "batch",       "heads",
-                                            "group",     "batch_heads", "head_dim",
-                                            "in_window", "kv_heads",    NULL};
+    static const char *const attention[] = {"length",         "batch",    "heads",     "group",
+                                            "batch_heads",    "head_dim", "in_window", "kv_heads",
+                                            "batch_kv_heads", NULL};
     static const char *const mla[] = {"length", "batch", "heads", NULL};
-    static const char *const moe[] = {"tokens",        "hit_frac", "expert_size",
-                                      "local_experts", "ep",       "skew",
-                                      "width",         "hidden",   NULL};
+    static const char *const moe[] = {"tokens", "hit_frac", "expert_size", "local_experts", "ep",
+                                      "skew",   "width",    "hidden",      "top_k",         NULL};
     static const char *const collective[] = {"bytes", "gpus", NULL};
     switch (family) {
     case RUB_FAMILY_GEMM:
@@ -68,30 +69,39 @@ typedef struct grid_def {
 static const grid_def grid_defs[] = {
     {RUB_FAMILY_GEMM,
      3,
-     {AXIS(0, 0, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 15), AXIS(1, 5, 8, 10, 11, 12, 13, 14, 16),
-      AXIS(2, 5, 8, 10, 11, 12, 13, 14, 16)}},
+     {AXIS(0, 0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
+      AXIS(1, 5, 7, 9, 10, 11, 12, 13, 14, 15, 16), AXIS(2, 5, 7, 9, 10, 11, 12, 13, 14, 15, 16)}},
 
-    {RUB_FAMILY_PREFILL, 3, {LENGTHS, AXIS(1, 0, 1, 2, 4, 6, 8), AXIS(2, 0, 1, 2, 3, 4, 5, 6.6)}},
-    {RUB_FAMILY_PREFILL, 3, {AXIS(3, 0, 1, 2, 3, 4, 6.6), AXIS(0, 0, 7, 10, 14), AXIS(4, 0, 4, 9)}},
+    /* blocks of work: requests times heads, or times KV heads for decodes */
     {RUB_FAMILY_PREFILL,
      3,
-     {AXIS(5, 64, 128, 192, 256, 512), AXIS(0, 0, 5, 8, 10, 12, 14), AXIS(4, 0, 3, 6, 9, 14)}},
+     {LENGTHS, AXIS(4, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14), AXIS(3, 0, 2, 6.6)}},
+    {RUB_FAMILY_PREFILL, 3, {AXIS(3, 0, 1, 2, 3, 4, 6.6), AXIS(0, 0, 7, 10, 14), AXIS(1, 0, 4, 8)}},
     {RUB_FAMILY_PREFILL,
      3,
-     {AXIS(6, 0, 1, 2, 3, 4, 5, 6, 7), AXIS(5, 64, 128, 256, 512), AXIS(1, 0, 2, 4, 8)}},
+     {AXIS(5, 64, 128, 192, 256, 512), AXIS(0, 0, 4, 6, 7, 8, 9, 10, 11, 12, 14),
+      AXIS(4, 0, 3, 5, 7, 9, 11, 14)}},
+    {RUB_FAMILY_PREFILL,
+     3,
+     {AXIS(6, 0, 1, 2, 3, 4, 5, 6, 7), AXIS(5, 64, 128, 256, 512), AXIS(4, 0, 3, 5, 7, 9, 11, 14)}},
 
     {RUB_FAMILY_DECODE,
      3,
-     {CONTEXTS, AXIS(1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11), AXIS(7, 0, 1, 2, 3)}},
+     {CONTEXTS, AXIS(8, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14), AXIS(3, 0, 1, 3, 6.6)}},
     {RUB_FAMILY_DECODE,
      3,
-     {AXIS(3, 0, 1, 2, 3, 4, 5, 6.6), AXIS(0, 0, 8, 12, 17), AXIS(1, 0, 3, 6, 11)}},
+     {AXIS(3, 0, 1, 2, 3, 4, 5, 5.4, 6.6), AXIS(0, 0, 6, 8, 10, 12, 14, 17),
+      AXIS(8, 0, 2, 4, 6, 8, 10, 14)}},
     {RUB_FAMILY_DECODE,
      3,
-     {AXIS(5, 64, 128, 192, 256, 512), AXIS(0, 0, 6, 10, 13, 17), AXIS(1, 0, 3, 6, 9, 11)}},
+     {AXIS(5, 64, 128, 192, 256, 512), AXIS(0, 0, 6, 8, 10, 12, 14, 17),
+      AXIS(8, 0, 2, 4, 6, 8, 10, 14)}},
     {RUB_FAMILY_DECODE,
      3,
-     {AXIS(6, 0, 1, 2, 3, 4, 5, 6, 7), AXIS(5, 64, 128, 256, 512), AXIS(1, 0, 3, 6, 11)}},
+     {AXIS(6, 0, 1, 2, 3, 4, 5, 6, 7), AXIS(5, 64, 128, 256, 512), AXIS(8, 0, 2, 4, 6, 8, 11, 14)}},
+    {RUB_FAMILY_DECODE,
+     3,
+     {AXIS(6, 0, 1, 2, 3, 4, 6, 7), AXIS(3, 0, 1, 3, 5, 6.6), AXIS(8, 0, 2, 4, 6, 8, 11, 14)}},
 
     {RUB_FAMILY_MLA_PREFILL,
      3,
@@ -111,10 +121,15 @@ static const grid_def grid_defs[] = {
      {AXIS(3, 0, 2, 3, 4, 5, 6, 7, 8, 9), AXIS(0, 0, 4, 7, 10, 14), AXIS(2, 18, 21, 24, 26)}},
     {RUB_FAMILY_MOE,
      3,
-     {AXIS(4, 0, 1, 2, 3, 4, 5, 6, 8), AXIS(0, 0, 3, 5, 7, 9, 11, 14), AXIS(5, 0, 1, 2)}},
+     {AXIS(4, 0, 1, 2, 3, 4, 5, 6, 8), AXIS(0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14),
+      AXIS(5, 0, 1, 2)}},
     {RUB_FAMILY_MOE,
      3,
-     {AXIS(6, 7, 8, 9, 10, 11, 12, 14), AXIS(0, 0, 4, 7, 10, 14), AXIS(7, 10, 11.5, 13)}},
+     {AXIS(6, 6, 7, 8, 9, 10, 11, 12, 14), AXIS(0, 0, 2, 4, 6, 8, 10, 12, 14),
+      AXIS(7, 10, 11, 12, 13)}},
+    {RUB_FAMILY_MOE,
+     3,
+     {AXIS(8, 0, 1, 2, 3, 4.5), AXIS(0, 0, 2, 4, 6, 8, 10, 12, 14), AXIS(3, 0, 2, 4, 6, 8)}},
 
     {RUB_FAMILY_ALL_REDUCE,
      2,
@@ -165,6 +180,8 @@ int rub_grid_mix(const rub_grid *grid, const double *feature, int *index, double
 double rub_curve_log_ratio(const rub_curve *curve, const double *feature) {
     int index[1 << RUB_MAX_AXES];
     double weight[1 << RUB_MAX_AXES], sum = 0.0;
+    if (curve->n_near)
+        return rub_near_log_ratio(curve, feature);
     for (int g = 0; g < curve->n_grid; g++) {
         int n = rub_grid_mix(&curve->grid[g], feature, index, weight);
         for (int i = 0; i < n; i++)
@@ -221,6 +238,7 @@ void rub_shape_features(rub_family family, const rub_shape *s, double *f) {
         f[5] = s->head_dim;
         f[6] = in_window(length, s->window);
         f[7] = log2_of(s->kv_heads);
+        f[8] = f[1] + f[7];
         return;
     case RUB_FAMILY_MLA_PREFILL:
     case RUB_FAMILY_MLA_DECODE:
@@ -237,6 +255,7 @@ void rub_shape_features(rub_family family, const rub_shape *s, double *f) {
         f[5] = s->skew;
         f[6] = log2_of(s->inter / s->tp);
         f[7] = log2_of(s->hidden);
+        f[8] = log2_of(s->n_active);
         return;
     default:
         f[0] = log2_of(s->bytes);
@@ -314,11 +333,20 @@ static double prefill_base(const rub_curve *c, const precision_of *p, const rub_
            0.6;
 }
 
+/* A measurement that repeats one call finds keys and values in the second-level cache when they fit;
+ * in a model the other layers drive them out. Share of the DRAM's time that a read takes. */
+static double uncached(const rub_curve *c, const rub_shape *s, double bytes) {
+    if (s->cold || c->cache_bytes <= 0.0)
+        return 1.0;
+    double x = bytes / c->cache_bytes, x2 = x * x, x4 = x2 * x2;
+    return 1.0 - (1.0 - 1.0 / c->cache_gain) / (1.0 + x4 * x4);
+}
+
 static double decode_base(const rub_curve *c, const precision_of *p, const rub_peaks *peaks,
                           const rub_shape *s) {
     double seen = s->window > 0.0 && s->window < s->context ? s->window : s->context;
-    double bytes =
-        s->batch * s->head_dim * (seen * 2.0 * s->kv_heads * kv_bytes(c) + 4.0 * s->heads);
+    double kept = s->batch * s->head_dim * seen * 2.0 * s->kv_heads * kv_bytes(c);
+    double bytes = kept * uncached(c, s, kept) + s->batch * s->head_dim * 4.0 * s->heads;
     return smooth_max(4.0 * s->heads * s->head_dim * s->batch * seen / peak(peaks, p),
                       bytes / peaks->mem_bytes_per_s) /
            0.8;

@@ -39,6 +39,7 @@ typedef struct rub_shape {
     /* MOE: tokens of all ranks; expert width before tp; skew 0 balanced, 1 and 2 power laws */
     double tokens, hidden, inter, n_active, n_expert, tp, ep, skew, n_matrix;
     double bytes, gpus; /* collectives: whole message */
+    bool cold;          /* DECODE: keys and values come from memory whatever their size */
 } rub_shape;
 
 /* Peaks that a base is computed with [FLOP/s, B/s]. */
@@ -83,8 +84,12 @@ typedef struct rub_curve {
     char library[16]; /* "vllm", "trtllm", "nccl": whose kernels ran */
     char variant[32]; /* "bf16", "fp8_block", "fp8/bf16" (arithmetic / KV cache), "custom" */
     double floor_s;
+    /* DECODE: keys and values of up to cache_bytes were read cache_gain times faster; 0: no sign of it */
+    double cache_bytes, cache_gain;
     int n_grid, n_value;
     rub_grid grid[RUB_MAX_GRIDS];
+    size_t n_near;                      /* table mode: rows of the table instead of grids */
+    float *near_feature, *near_ratio;   /* (n_near, features), (n_near); owned */
     float *value;                       /* log of measured / base (n_value), owned */
     double domain[RUB_MAX_FEATURES][2]; /* smallest and largest of each feature that was measured */
     rub_curve_error error;

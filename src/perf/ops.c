@@ -4,6 +4,7 @@
 #include "perf/ops.h"
 
 #include "perf/choose.h"
+#include "perf/cut.h"
 
 #include <math.h>
 
@@ -321,6 +322,8 @@ rub_shape rub_op_shape_on_units(const rub_op *op, double u) {
 }
 
 static double curve_on_units(const rub_op *op, double u) {
+    if (op->cut)
+        return rub_cut_seconds(op->cut, u, 1.0);
     rub_shape s = rub_op_shape_on_units(op, u);
     return op->n * op->scale * rub_curve_seconds(op->curve, &op->peaks, &s);
 }
@@ -376,6 +379,7 @@ rub_shape rub_op_shape_on_requests(const rub_op *op, double n_req, double length
     rub_shape s = op->shape;
     double seen = s.window > 0.0 ? smaller(length, s.window) : length;
     s.batch = larger(n_req, 1.0);
+    s.cold = true;
     s.query = op->kind == RUB_OP_DECODE ? 1.0 : length;
     s.context = length;
     s.pairs = s.batch * (length * seen - 0.5 * seen * seen);
@@ -385,6 +389,8 @@ rub_shape rub_op_shape_on_requests(const rub_op *op, double n_req, double length
 }
 
 double rub_op_on_requests(const rub_op *op, double n_req, double length) {
+    if (op->cut)
+        return rub_cut_seconds(op->cut, length, n_req);
     rub_shape s = rub_op_shape_on_requests(op, n_req, length);
     return op->n * op->scale * rub_curve_seconds(op->curve, &op->peaks, &s);
 }

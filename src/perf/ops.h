@@ -48,7 +48,8 @@ typedef struct rub_op {
     rub_peaks peaks;        /* that the curve's base is computed with */
     rub_shape shape;
     double scale;
-    double unit_bytes; /* collectives with a curve: message bytes for one unit */
+    const struct rub_cut *cut; /* table mode: interpolated between the table's points only */
+    double unit_bytes;         /* collectives with a curve: message bytes for one unit */
 } rub_op;
 
 enum { RUB_MAX_OPS = 24 * RUB_MODEL_MAX_GROUPS + 8 + 3 }; /* the last three are the engine's */

@@ -179,26 +179,33 @@ double rub_perf_tables_duration(const rub_perf_tables *t, const rub_batch *b) {
 
 /* ---- compiling ------------------------------------------------------------------------------- */
 
-static void add_line(const rub_op *op, rub_cut *cut, double *value, int bits, int n) {
-    if (op->curve)
-        rub_cut_make(op, cut);
+static bool add_line(const rub_op *op, double *value, int bits, int n) {
+    rub_cut cut = {0};
+    if (op->curve && !rub_cut_make(op, &cut))
+        return false;
     for (int i = 1; i < n; i++) {
         double u = point(i, bits);
-        value[i] += op->curve ? rub_cut_seconds(cut, u, 1.0) : rub_op_on_units(op, u);
+        value[i] += op->curve ? rub_cut_seconds(&cut, u, 1.0) : rub_op_on_units(op, u);
     }
+    rub_cut_clear(&cut);
+    return true;
 }
 
 /* Row 0 (no request) repeats row 1, column 0 (no length) column 1: neither is asked for. */
-static void add_sheet(const rub_op *op, rub_cut *cut, float *value, int n_requests) {
+static bool add_sheet(const rub_op *op, float *value, int n_requests) {
     rub_cut_place column[N_LENGTH];
-    rub_cut_make(op, cut);
+    rub_cut cut = {0};
+    if (!rub_cut_make(op, &cut))
+        return false;
     for (int i = 0; i < N_LENGTH; i++)
-        column[i] = rub_cut_find(cut->x, cut->nx, point(i, LENGTH_BITS));
+        column[i] = rub_cut_find(cut.x, cut.nx, point(i, LENGTH_BITS));
     for (int r = 0; r < n_requests; r++) {
-        rub_cut_place row = rub_cut_find(cut->y, cut->ny, point(r, REQUEST_BITS));
+        rub_cut_place row = rub_cut_find(cut.y, cut.ny, point(r, REQUEST_BITS));
         for (int i = 0; i < N_LENGTH; i++)
-            value[(size_t)r * N_LENGTH + i] += (float)rub_cut_at(cut, &column[i], &row);
+            value[(size_t)r * N_LENGTH + i] += (float)rub_cut_at(&cut, &column[i], &row);
     }
+    rub_cut_clear(&cut);
+    return true;
 }
 
 /* Operators that differ in their number of calls only become one. */
@@ -264,52 +271,60 @@ static rub_op rest_of(const rub_op *op) {
     return rest;
 }
 
-static void add_requests(rub_perf_tables *t, const rub_op *op, rub_cut *cut) {
-    bool decode = op->kind == RUB_OP_DECODE;
+static bool add_requests(rub_perf_tables *t, const rub_op *op) {
+    bool decode = op->kind == RUB_OP_DECODE, window = op->window_tok > 0.0;
     if (!op->curve) {
         decode ? add_decode(t, op) : add_prefill(t, op);
-        return;
+        return true;
+    }
+    if (decode) {
+        t->has_decode = true;
+        return add_sheet(op, t->decode_s, N_DECODE);
     }
     rub_op rest = rest_of(op);
-    if (decode) {
-        add_sheet(op, cut, t->decode_s, N_DECODE);
-        t->has_decode = true;
-        return;
-    }
-    bool window = op->window_tok > 0.0;
-    add_sheet(op, cut, window ? t->window_s : t->prefill_s, N_PREFILL);
-    t->has_window |= window;
-    t->has_prefill |= !window;
     if (rest.per_req_s > 0.0)
         add_prefill(t, &rest);
+    t->has_window |= window;
+    t->has_prefill |= !window;
+    return add_sheet(op, window ? t->window_s : t->prefill_s, N_PREFILL);
 }
 
-static void compile(rub_op_list *list, rub_perf_tables *t, rub_cut *cut) {
+/* false: out of memory. */
+static bool add_op(rub_perf_tables *t, const rub_op *op) {
+    bool all = t->attention_dp > 1.0 && (op->all_tokens || op->kind == RUB_OP_EXPERTS);
+    switch (op->kind) {
+    case RUB_OP_TOKENS:
+    case RUB_OP_EXPERTS:
+        t->has_all_tokens |= all;
+        return add_line(op, all ? t->all_tokens_s : t->tokens_s, TOKEN_BITS, N_TOKEN);
+    case RUB_OP_SAMPLED:
+        return add_line(op, t->seq_s, SEQ_BITS, N_SEQ);
+    case RUB_OP_DECODE:
+    case RUB_OP_PREFILL:
+        return add_requests(t, op);
+    default:
+        t->engine_s += op->overhead_s;
+        t->engine_per_req_s += op->per_req_s;
+        return true;
+    }
+}
+
+static bool compile(rub_op_list *list, rub_perf_tables *t) {
+    bool ok = true;
     merge_equal(list);
     t->attention_dp = list->attention_dp;
-    for (int k = 0; k < list->n; k++) {
-        const rub_op *op = &list->op[k];
-        bool all = op->all_tokens || op->kind == RUB_OP_EXPERTS;
-        switch (op->kind) {
-        case RUB_OP_TOKENS:
-        case RUB_OP_EXPERTS:
-            all &= list->attention_dp > 1;
-            t->has_all_tokens |= all;
-            add_line(op, cut, all ? t->all_tokens_s : t->tokens_s, TOKEN_BITS, N_TOKEN);
-            break;
-        case RUB_OP_SAMPLED:
-            add_line(op, cut, t->seq_s, SEQ_BITS, N_SEQ);
-            break;
-        case RUB_OP_DECODE:
-        case RUB_OP_PREFILL:
-            add_requests(t, op, cut);
-            break;
-        case RUB_OP_ENGINE:
-            t->engine_s += op->overhead_s;
-            t->engine_per_req_s += op->per_req_s;
-            break;
-        }
+    for (int k = 0; k < list->n && ok; k++)
+        ok = add_op(t, &list->op[k]);
+    return ok;
+}
+
+static void tables_free(rub_perf_tables *t) {
+    if (t) {
+        free(t->decode_s);
+        free(t->prefill_s);
+        free(t->window_s);
     }
+    free(t);
 }
 
 static rub_perf_tables *tables_new(const rub_op_list *list) {
@@ -327,10 +342,7 @@ static rub_perf_tables *tables_new(const rub_op_list *list) {
     t->window_s = RUB_NEW(float, prefill *N_PREFILL *N_LENGTH);
     if (t->decode_s && t->prefill_s && t->window_s)
         return t;
-    free(t->decode_s);
-    free(t->prefill_s);
-    free(t->window_s);
-    free(t);
+    tables_free(t);
     return NULL;
 }
 
@@ -374,11 +386,11 @@ static rub_status open_operators(const rub_deployment *deployment, opened *out, 
 rub_status rub_perf_compile(const rub_deployment *deployment, rub_perf *out, rub_error *err) {
     opened o;
     RUB_TRY(open_operators(deployment, &o, err));
-    rub_cut *cut = RUB_NEW(rub_cut, 1);
-    rub_perf_tables *tables = cut ? tables_new(o.list) : NULL;
-    if (tables)
-        compile(o.list, tables, cut);
-    free(cut);
+    rub_perf_tables *tables = tables_new(o.list);
+    if (tables && !compile(o.list, tables)) {
+        tables_free(tables);
+        tables = NULL;
+    }
     close_operators(&o);
     if (!tables)
         return rub_error_set(err, RUB_NO_MEMORY, "out of memory");
@@ -387,14 +399,19 @@ rub_status rub_perf_compile(const rub_deployment *deployment, rub_perf *out, rub
 }
 
 void rub_perf_clear(rub_perf *perf) {
-    rub_perf_tables *t = (rub_perf_tables *)(uintptr_t)perf->tables;
-    if (t) {
-        free(t->decode_s);
-        free(t->prefill_s);
-        free(t->window_s);
-    }
-    free(t);
+    tables_free((rub_perf_tables *)(uintptr_t)perf->tables);
     *perf = (rub_perf){0};
+}
+
+/* One operator. In table mode it is what lies between the table's points, as when compiled. */
+static double seconds_of(const rub_op *op, const rub_load *load) {
+    rub_op with = *op;
+    rub_cut cut = {0};
+    if (op->curve && op->curve->n_near && rub_cut_make(op, &cut))
+        with.cut = &cut;
+    double s = rub_op_seconds(&with, load);
+    rub_cut_clear(&cut);
+    return s;
 }
 
 rub_status rub_perf_operators(const rub_deployment *deployment, const rub_batch *batch,
@@ -410,7 +427,7 @@ rub_status rub_perf_operators(const rub_deployment *deployment, const rub_batch 
     };
     rub_load load = rub_load_of(batch, o.list->attention_dp);
     for (int i = 0; i < o.list->n; i++) {
-        double s = rub_op_seconds(&o.list->op[i], &load);
+        double s = seconds_of(&o.list->op[i], &load);
         *part[o.list->op[i].class] += s;
         split.total_s += s;
     }
