@@ -321,11 +321,19 @@ rub_shape rub_op_shape_on_units(const rub_op *op, double u) {
     return s;
 }
 
-static double curve_on_units(const rub_op *op, double u) {
+static double curve_once(const rub_op *op, double u) {
     if (op->cut)
         return rub_cut_seconds(op->cut, u, 1.0);
     rub_shape s = rub_op_shape_on_units(op, u);
     return op->n * op->scale * rub_curve_seconds(op->curve, &op->peaks, &s);
+}
+
+/* Where the kernel for a larger batch is the faster one an engine pads to it, as graphs of decodes do. */
+static double curve_on_units(const rub_op *op, double u) {
+    double best = curve_once(op, u);
+    for (double more = 2.0 * u; more <= RUB_PAD_UNITS; more *= 2.0)
+        best = smaller(best, curve_once(op, more));
+    return best;
 }
 
 double rub_op_on_units(const rub_op *op, double u) {
@@ -388,11 +396,16 @@ rub_shape rub_op_shape_on_requests(const rub_op *op, double n_req, double length
     return s;
 }
 
-double rub_op_on_requests(const rub_op *op, double n_req, double length) {
+static double curve_for_requests(const rub_op *op, double n_req, double length) {
     if (op->cut)
         return rub_cut_seconds(op->cut, length, n_req);
     rub_shape s = rub_op_shape_on_requests(op, n_req, length);
     return op->n * op->scale * rub_curve_seconds(op->curve, &op->peaks, &s);
+}
+
+double rub_op_on_requests(const rub_op *op, double n_req, double length) {
+    return smaller(curve_for_requests(op, n_req, length),
+                   curve_for_requests(op, 2.0 * n_req, length));
 }
 
 double rub_op_seconds(const rub_op *op, const rub_load *l) {

@@ -52,6 +52,8 @@ typedef struct rub_op {
     double unit_bytes;         /* collectives with a curve: message bytes for one unit */
 } rub_op;
 
+enum { RUB_PAD_UNITS = 64 }; /* padding is looked for up to so many tokens */
+
 enum { RUB_MAX_OPS = 24 * RUB_MODEL_MAX_GROUPS + 8 + 3 }; /* the last three are the engine's */
 
 /* What one accelerator's share of an iteration is. Attention data parallel: requests are spread over

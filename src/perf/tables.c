@@ -179,13 +179,23 @@ double rub_perf_tables_duration(const rub_perf_tables *t, const rub_batch *b) {
 
 /* ---- compiling ------------------------------------------------------------------------------- */
 
+/* Padded as rub_op_on_units does. */
+static double padded(const rub_cut *cut, double u) {
+    double best = rub_cut_seconds(cut, u, 1.0);
+    for (double more = 2.0 * u; more <= RUB_PAD_UNITS; more *= 2.0) {
+        double s = rub_cut_seconds(cut, more, 1.0);
+        best = s < best ? s : best;
+    }
+    return best;
+}
+
 static bool add_line(const rub_op *op, double *value, int bits, int n) {
     rub_cut cut = {0};
     if (op->curve && !rub_cut_make(op, &cut))
         return false;
     for (int i = 1; i < n; i++) {
         double u = point(i, bits);
-        value[i] += op->curve ? rub_cut_seconds(&cut, u, 1.0) : rub_op_on_units(op, u);
+        value[i] += op->curve ? padded(&cut, u) : rub_op_on_units(op, u);
     }
     rub_cut_clear(&cut);
     return true;
@@ -200,9 +210,13 @@ static bool add_sheet(const rub_op *op, float *value, int n_requests) {
     for (int i = 0; i < N_LENGTH; i++)
         column[i] = rub_cut_find(cut.x, cut.nx, point(i, LENGTH_BITS));
     for (int r = 0; r < n_requests; r++) {
-        rub_cut_place row = rub_cut_find(cut.y, cut.ny, point(r, REQUEST_BITS));
-        for (int i = 0; i < N_LENGTH; i++)
-            value[(size_t)r * N_LENGTH + i] += (float)rub_cut_at(&cut, &column[i], &row);
+        double n = point(r, REQUEST_BITS) > 1.0 ? point(r, REQUEST_BITS) : 1.0;
+        rub_cut_place row = rub_cut_find(cut.y, cut.ny, n);
+        rub_cut_place twice = rub_cut_find(cut.y, cut.ny, 2.0 * n);
+        for (int i = 0; i < N_LENGTH; i++) {
+            double a = rub_cut_at(&cut, &column[i], &row), b = rub_cut_at(&cut, &column[i], &twice);
+            value[(size_t)r * N_LENGTH + i] += (float)(a < b ? a : b);
+        }
     }
     rub_cut_clear(&cut);
     return true;
