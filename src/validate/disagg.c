@@ -23,7 +23,7 @@ enum { N_ROUND = 6, MAX_WORKERS = 512 };
 
 typedef struct pools {
     rub_silicon_job prefill, decode;
-    rub_perf prefill_perf, decode_perf;
+    const rub_perf *prefill_perf, *decode_perf;
     double transfer_s;
     double input, output; /* mean tokens */
 } pools;
@@ -38,12 +38,6 @@ static rub_status open_pools(const rub_silicon_row *row, const rub_catalog *cata
     pools p = {.input = MEAN_LENGTH * row->input_tok, .output = MEAN_LENGTH * row->output_tok};
     RUB_TRY(rub_silicon_deploy(row, &row->prefill, catalog, def, &p.prefill, err));
     RUB_TRY(rub_silicon_deploy(row, &row->pool, catalog, def, &p.decode, err));
-    RUB_TRY(rub_perf_compile(&p.prefill.deployment, &p.prefill_perf, err));
-    rub_status status = rub_perf_compile(&p.decode.deployment, &p.decode_perf, err);
-    if (status != RUB_OK) {
-        rub_perf_clear(&p.prefill_perf);
-        return status;
-    }
     double links = row->prefill.tp;
     p.transfer_s = LINK_LATENCY_S + p.input * kv_bytes(&p.prefill) / (links * LINK_BYTES_PER_S);
     *out = p;
@@ -56,7 +50,7 @@ static double decode_s(const pools *p, double n) {
     rub_batch b = {.n_tokens = whole,
                    .n_decode = whole,
                    .kv_decode = (int64_t)((double)whole * (p->input + 0.5 * p->output))};
-    return rub_perf_duration(&p->decode_perf, &b);
+    return rub_perf_duration(p->decode_perf, &b);
 }
 
 /* Requests that the cache of one decode worker holds. */
@@ -70,7 +64,7 @@ static int32_t workers_for(const pools *p, double request_per_s) {
     rub_batch b = {.n_tokens = (int64_t)p->input,
                    .n_prefill = 1,
                    .prefill_work2 = (int64_t)(p->input * p->input)};
-    double n = ceil(request_per_s * rub_perf_duration(&p->prefill_perf, &b) / 0.8);
+    double n = ceil(request_per_s * rub_perf_duration(p->prefill_perf, &b) / 0.8);
     return (int32_t)fmin(fmax(1.0, n), MAX_WORKERS);
 }
 
@@ -84,7 +78,7 @@ static rub_status prefill_pool(const pools *p, const rub_silicon_row *row,
     job.serve.n_replica = workers;
     job.serve.router = RUB_ROUTER_LEAST_OUTSTANDING;
     job.serve.think_s = job.request_s + away_s;
-    RUB_TRY(rub_silicon_simulate(&job, &p->prefill_perf, def, &first, err));
+    RUB_TRY(rub_silicon_simulate(&job, p->prefill_perf, def, &first, err));
     *ttft_s = first.ttft_predicted_s;
     return RUB_OK;
 }
@@ -111,12 +105,12 @@ static rub_status balance(const pools *p, const rub_validate_def *def, rub_silic
     return RUB_OK;
 }
 
-rub_status rub_silicon_disagg(rub_silicon_row *row, const rub_catalog *catalog,
-                              const rub_validate_def *def, rub_error *err) {
+rub_status rub_silicon_disagg(rub_silicon_row *row, const rub_perf *prefill, const rub_perf *decode,
+                              const rub_catalog *catalog, const rub_validate_def *def,
+                              rub_error *err) {
     pools p;
     RUB_TRY(open_pools(row, catalog, def, &p, err));
-    rub_status status = balance(&p, def, row, err);
-    rub_perf_clear(&p.prefill_perf);
-    rub_perf_clear(&p.decode_perf);
-    return status;
+    p.prefill_perf = prefill;
+    p.decode_perf = decode;
+    return balance(&p, def, row, err);
 }

@@ -59,6 +59,7 @@ typedef struct sweep {
     rub_silicon *silicon;
     const rub_catalog *catalog;
     rub_validate_def def;
+    rub_silicon_cache *cache;                    /* of one set, or of the folds */
     rub_engine_constants (*constants)[N_ENGINE]; /* for each fold, or one set */
     const int32_t *fold;                         /* NULL: one set for all rows */
     const int32_t *twin;                         /* rows that are predicted alike */
@@ -74,7 +75,7 @@ static void sweep_row(void *ctx, int32_t i, int32_t thread) {
         return;
     rub_validate_def def = s->def;
     def.constants = s->constants[s->fold ? s->fold[i] : 0];
-    if (rub_silicon_predict_row(row, s->catalog, &def) != RUB_OK)
+    if (rub_silicon_predict_row(s->silicon, (size_t)i, s->cache, s->catalog, &def) != RUB_OK)
         atomic_store(&s->stop, 2);
     int done = atomic_fetch_add(&s->done, 1);
     if (thread == 0 && !rub_progress_report(s->progress, "fitting", (double)done, NAN, NULL))
@@ -97,6 +98,8 @@ static void residual_of(const sweep *s, size_t i) {
 
 static rub_status run_sweep(sweep *s, double (*residual)[2]) {
     s->residual = residual;
+    rub_silicon_cache_compile(s->cache, s->catalog, &s->def,
+                              (const rub_engine_constants(*)[N_ENGINE])s->constants);
     rub_parallel_for((int32_t)s->silicon->n_row, rub_thread_count(s->def.n_thread), sweep_row, s);
     for (size_t i = 0; i < s->silicon->n_row; i++)
         residual_of(s, i);
@@ -200,9 +203,14 @@ static rub_status fit_all(fit *f, int32_t n_fold, rub_engine_constants (*folds)[
     for (int32_t k = 0; k < n_fold; k++)
         for (int e = 0; e < N_ENGINE; e++)
             step(f, e, k, &folds[k][e]);
+    rub_silicon_cache cache;
+    RUB_TRY(rub_silicon_cache_init(&cache, f->sweep.silicon, f->sweep.twin, f->fold, false));
     f->sweep.fold = f->fold;
     f->sweep.constants = folds;
-    return run_sweep(&f->sweep, f->residual);
+    f->sweep.cache = &cache;
+    rub_status status = run_sweep(&f->sweep, f->residual);
+    rub_silicon_cache_clear(&cache);
+    return status;
 }
 
 /* ---- folds ----------------------------------------------------------------------------------- */
@@ -231,6 +239,7 @@ rub_status rub_silicon_fit(rub_silicon *silicon, const rub_catalog *catalog,
     rub_engine_constants(*folds)[N_ENGINE] = calloc((size_t)n_fold, sizeof *folds);
     double(*memory)[2] = calloc(n * (N_PARAM + 1), sizeof *memory);
     fit *f = RUB_NEW(fit, 1);
+    rub_silicon_cache cache = {0};
     rub_status status = fold && engine && twin && folds && memory && f ? RUB_OK : RUB_NO_MEMORY;
     if (status == RUB_OK) {
         deal(silicon, n_fold, fold, engine);
@@ -246,9 +255,14 @@ rub_status rub_silicon_fit(rub_silicon *silicon, const rub_catalog *catalog,
         for (int e = 0; e < N_ENGINE; e++)
             f->now[e] = f->start[e] =
                 def->constants ? def->constants[e] : rub_engine_constants_of((rub_backend)e);
+        status = rub_silicon_cache_init(&cache, silicon, twin, NULL, false);
+        f->sweep.cache = &cache;
+    }
+    if (status == RUB_OK) {
         status = fit_all(f, n_fold, folds);
         memcpy(out, f->now, sizeof f->now);
     }
+    rub_silicon_cache_clear(&cache);
     free(fold);
     free(engine);
     free(twin);

@@ -23,6 +23,7 @@ typedef struct batch {
     const rub_catalog *catalog;
     const rub_validate_def *def;
     const int32_t *twin;
+    const rub_silicon_cache *cache;
     const rub_progress *progress;
     atomic_int done, stop, status;
 } batch;
@@ -69,32 +70,31 @@ rub_status rub_silicon_simulate(const rub_silicon_job *job, const rub_perf *perf
     return status;
 }
 
-/* One pool: compiled, then driven by as many clients as the benchmark had. */
-static rub_status one_pool(rub_silicon_row *row, const rub_catalog *catalog,
+/* One pool, driven by as many clients as the benchmark had. */
+static rub_status one_pool(rub_silicon_row *row, const rub_perf *perf, const rub_catalog *catalog,
                            const rub_validate_def *def, rub_error *err) {
     rub_silicon_job job;
-    rub_perf perf;
     RUB_TRY(rub_silicon_deploy(row, &row->pool, catalog, def, &job, err));
-    RUB_TRY(rub_perf_compile(&job.deployment, &perf, err));
     job.serve.think_s = job.request_s;
-    rub_status status = rub_silicon_simulate(&job, &perf, def, row, err);
-    if (status == RUB_OK && job.wait_steps > 0.0) {
-        /* what is counted in iterations, at the length that they have */
-        job.request_s += job.wait_steps * row->tpot_predicted_s;
-        job.serve.think_s = job.request_s;
-        status = rub_silicon_simulate(&job, &perf, def, row, err);
-    }
-    rub_perf_clear(&perf);
-    return status;
+    RUB_TRY(rub_silicon_simulate(&job, perf, def, row, err));
+    if (job.wait_steps <= 0.0)
+        return RUB_OK;
+    /* what is counted in iterations, at the length that they have */
+    job.request_s += job.wait_steps * row->tpot_predicted_s;
+    job.serve.think_s = job.request_s;
+    return rub_silicon_simulate(&job, perf, def, row, err);
 }
 
-rub_status rub_silicon_predict_row(rub_silicon_row *row, const rub_catalog *catalog,
-                                   const rub_validate_def *def) {
+rub_status rub_silicon_predict_row(rub_silicon *silicon, size_t i, const rub_silicon_cache *cache,
+                                   const rub_catalog *catalog, const rub_validate_def *def) {
+    rub_silicon_row *row = &silicon->row[i];
     rub_error err = {0};
     row->ttft_predicted_s = row->tpot_predicted_s = NAN;
     row->reason[0] = '\0';
-    rub_status status = row->disagg ? rub_silicon_disagg(row, catalog, def, &err)
-                                    : one_pool(row, catalog, def, &err);
+    const rub_perf *pool = &cache->entry[cache->pool[i]].perf;
+    rub_status status = row->disagg ? rub_silicon_disagg(row, &cache->entry[cache->prefill[i]].perf,
+                                                         pool, catalog, def, &err)
+                                    : one_pool(row, pool, catalog, def, &err);
     if (status != RUB_OK)
         snprintf(row->reason, sizeof row->reason, "%.95s", err.message);
     return status == RUB_NO_MEMORY ? status : RUB_OK;
@@ -132,7 +132,7 @@ static void predict_one(void *ctx, int32_t index, int32_t thread) {
     batch *b = ctx;
     if (b->twin[index] != index || atomic_load(&b->stop))
         return;
-    if (rub_silicon_predict_row(&b->silicon->row[index], b->catalog, b->def) != RUB_OK)
+    if (rub_silicon_predict_row(b->silicon, (size_t)index, b->cache, b->catalog, b->def) != RUB_OK)
         atomic_store(&b->status, (int)RUB_NO_MEMORY);
     int done = atomic_fetch_add(&b->done, 1) + 1;
     if (thread == 0 && !rub_progress_report(b->progress, "validating", (double)done,
@@ -147,16 +147,24 @@ rub_status rub_silicon_predict(rub_silicon *silicon, const rub_catalog *catalog,
     if (def->requests_per_client < 1)
         return rub_error_set(err, RUB_INVALID, "requests per client are %d, expected 1 or more",
                              def->requests_per_client);
+    rub_silicon_cache cache = {0};
     int32_t *twin = RUB_NEW(int32_t, silicon->n_row + 1);
     if (!twin)
         return rub_error_set(err, RUB_NO_MEMORY, "out of memory");
     rub_silicon_twins(silicon, twin);
+    if (rub_silicon_cache_init(&cache, silicon, twin, NULL, true) != RUB_OK) {
+        free(twin);
+        return rub_error_set(err, RUB_NO_MEMORY, "out of memory");
+    }
+    rub_silicon_cache_compile(&cache, catalog, def, NULL);
     b.twin = twin;
+    b.cache = &cache;
     rub_parallel_for((int32_t)silicon->n_row, rub_thread_count(def->n_thread), predict_one, &b);
     for (size_t i = 0; i < silicon->n_row; i++)
         if (twin[i] != (int32_t)i)
             rub_silicon_copy_prediction(&silicon->row[i], &silicon->row[twin[i]]);
     free(twin);
+    rub_silicon_cache_clear(&cache);
     if (atomic_load(&b.stop))
         return rub_error_set(err, RUB_INTERRUPTED, "interrupted");
     if (atomic_load(&b.status))

@@ -23,21 +23,45 @@ rub_status rub_silicon_deploy(const rub_silicon_row *row, const rub_silicon_pool
 void rub_silicon_twins(const rub_silicon *silicon, int32_t *twin);
 void rub_silicon_copy_prediction(rub_silicon_row *to, const rub_silicon_row *from);
 
+/* Compiled durations of the rows' layouts (and, with folds, of each fold's constants). */
+typedef struct rub_silicon_entry {
+    const rub_silicon_row *row; /* one that has it; borrowed */
+    const rub_silicon_pool *pool;
+    int32_t fold;
+    rub_perf perf; /* without tables: cannot be deployed */
+} rub_silicon_entry;
+
+typedef struct rub_silicon_cache {
+    int32_t n;
+    rub_silicon_entry *entry;
+    int32_t *pool, *prefill; /* entry of each row's pools (n_row); -1: a twin has it, or left out */
+} rub_silicon_cache;
+
+/* fold: NULL or of each row. Errors: RUB_NO_MEMORY. */
+rub_status rub_silicon_cache_init(rub_silicon_cache *cache, const rub_silicon *silicon,
+                                  const int32_t *twin, const int32_t *fold, bool disagg);
+void rub_silicon_cache_clear(rub_silicon_cache *cache);
+
+/* (Again) with def's constants, or with constants[fold]. */
+void rub_silicon_cache_compile(rub_silicon_cache *cache, const rub_catalog *catalog,
+                               const rub_validate_def *def,
+                               const rub_engine_constants (*constants)[RUB_BACKEND_TRTLLM + 1]);
+
 /* Drives a replica (or several) by a closed loop of the row's clients and lengths; fills the row's
  * predicted means. */
 rub_status rub_silicon_simulate(const rub_silicon_job *job, const rub_perf *perf,
                                 const rub_validate_def *def, rub_silicon_row *row, rub_error *err);
 
-/* A disaggregated row. */
-rub_status rub_silicon_disagg(rub_silicon_row *row, const rub_catalog *catalog,
-                              const rub_validate_def *def, rub_error *err);
+/* A disaggregated row with the durations of its pools. */
+rub_status rub_silicon_disagg(rub_silicon_row *row, const rub_perf *prefill, const rub_perf *decode,
+                              const rub_catalog *catalog, const rub_validate_def *def,
+                              rub_error *err);
 
 /* Constants of one engine that are fitted: all of rub_engine_constants. */
 #define RUB_N_ENGINE_PARAM 12
 
-/* Predicts one row in place; its reason when it cannot be. Errors: only
- * RUB_NO_MEMORY. */
-rub_status rub_silicon_predict_row(rub_silicon_row *row, const rub_catalog *catalog,
-                                   const rub_validate_def *def);
+/* Predicts row i in place; its reason when it cannot be. Errors: only RUB_NO_MEMORY. */
+rub_status rub_silicon_predict_row(rub_silicon *silicon, size_t i, const rub_silicon_cache *cache,
+                                   const rub_catalog *catalog, const rub_validate_def *def);
 
 #endif
