@@ -19,6 +19,8 @@ typedef struct rub_silicon_row {
     const char *quant; /* of the experts, else of the other products; "" = as precision says */
     int32_t line;
     bool disagg;
+    bool
+        speculates; /* ran with speculative decoding, as far as the notes tell (docs/validate.md) */
     int32_t input_tok, output_tok; /* nominal: the longest; requests have 0.8 to 1 times that */
     int32_t concurrency;
     rub_silicon_pool pool, prefill;            /* pool: all of it, or decode when disaggregated */

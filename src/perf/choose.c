@@ -3,6 +3,7 @@
 #include "perf/ops.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* An engine's own kernels first; those of the other library where they were not measured, or only with
  * the host launching them one by one. SGLang was not measured: it shares most kernels with vLLM
@@ -48,8 +49,8 @@ static const char *const *formats(const rub_deployment *d, rub_precision weights
         return d->activations == RUB_NVFP4 ? nvfp4 : none;
     case RUB_INT4:
         return int4;
-    case RUB_MXFP4: /* TensorRT-LLM keeps activations in 8 bits on Blackwell, vLLM in 16 */
-        return !experts ? none : d->backend == RUB_BACKEND_TRTLLM ? mxfp4_8 : mxfp4;
+    case RUB_MXFP4: /* activations in 8 bits where there is 4-bit arithmetic (Blackwell) */
+        return !experts ? none : d->accel->fp4_flops > 0.0 ? mxfp4_8 : mxfp4;
     default:
         return none;
     }
@@ -93,6 +94,11 @@ const rub_curve *rub_choose_collective(const rub_deployment *d, rub_family famil
     static const char *const custom[] = {"custom", NULL};
     const rub_curve *c = family == RUB_FAMILY_ALL_REDUCE ? first(d, family, custom) : NULL;
     return c ? c : rub_calibration_find(d->calibration, "nccl", family, "nccl", false);
+}
+
+const rub_curve *rub_choose_other(const rub_deployment *d, const rub_curve *curve) {
+    const char *library = strcmp(curve->library, "vllm") == 0 ? "trtllm" : "vllm";
+    return rub_calibration_find(d->calibration, library, curve->family, curve->variant, false);
 }
 
 rub_peaks rub_choose_peaks(const rub_deployment *d) {

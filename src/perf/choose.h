@@ -12,6 +12,9 @@ const rub_curve *rub_choose_mla(const rub_deployment *resolved, bool decode);
 const rub_curve *rub_choose_experts(const rub_deployment *resolved);
 const rub_curve *rub_choose_collective(const rub_deployment *resolved, rub_family family);
 
+/* The same operator and format as another library has it, or NULL. */
+const rub_curve *rub_choose_other(const rub_deployment *resolved, const rub_curve *curve);
+
 /* Peaks for the base of a curve: the calibration's own where it was measured, the accelerator's where
  * it is carried. */
 rub_peaks rub_choose_peaks(const rub_deployment *resolved);

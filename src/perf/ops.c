@@ -186,6 +186,10 @@ static void build_mla(builder *b, const rub_attention *a) {
         add_linear(b, "indexer projections", (double)a->index_heads * a->index_dim + a->index_dim,
                    a->q_lora);
         add_attention(b, 0.5 * pair, 0.5 * pair, rub_attention_index_bytes(a), 0.0, 0.0, NULL);
+        /* rotation, norm and quantising of queries and keys, weights, choice of the best: some ten
+         * kernels, of which the last takes as long as several; not measured, assumed */
+        add_small(b, "indexer's small kernels", RUB_CLASS_ATTENTION,
+                  8.0 * ((double)a->index_heads + 1.0) * a->index_dim, 16.0);
     }
     if (!whole)
         add_linear(b, "output projection", h, heads * a->v_head_dim);
@@ -270,6 +274,23 @@ static void build_group(builder *b, const rub_layer_group *g) {
         add_all_reduce(b, "all-reduce after FFN", 2.0 * h);
 }
 
+/* Engines try the kernels that they have and keep the fastest for a shape: of the libraries that were
+ * measured, the one that is faster over the batches that matter. */
+static void take_faster(const rub_deployment *d, rub_op *op) {
+    if (!op->curve || (op->kind != RUB_OP_TOKENS && op->kind != RUB_OP_EXPERTS) ||
+        op->class == RUB_CLASS_COLLECTIVE)
+        return;
+    rub_op other = *op;
+    other.curve = rub_choose_other(d, op->curve);
+    if (!other.curve)
+        return;
+    double gain = 0.0;
+    for (double u = 4.0; u < 5000.0; u *= 4.0)
+        gain += log(rub_op_on_units(op, u) / rub_op_on_units(&other, u));
+    if (gain > 0.0)
+        *op = other;
+}
+
 void rub_ops_build(const rub_deployment *d, rub_op_list *out) {
     builder b = {.d = d,
                  .m = d->model,
@@ -290,6 +311,8 @@ void rub_ops_build(const rub_deployment *d, rub_op_list *out) {
     add_gemm(&b, "logits", RUB_OP_SAMPLED, RUB_CLASS_HEAD, vocab, h, RUB_BF16);
     add_collective(&b, "all-gather of logits", RUB_OP_SAMPLED, RUB_FAMILY_ALL_GATHER, d->tp,
                    2.0 * (double)d->model->vocab, false);
+    for (int i = 0; i < out->n; i++)
+        take_faster(d, &out->op[i]);
     rub_engine_apply(d, out);
 }
 

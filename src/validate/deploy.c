@@ -30,11 +30,12 @@ static rub_precision kv_precision(const rub_deployment *d) {
     return low || blackwell ? RUB_FP8 : RUB_BF16;
 }
 
-/* Iterations between two looks at the queue of new requests. The benchmark's recipes for SGLang on
- * Blackwell set its scheduler-recv-interval to 10, and to 30 from 16 requests in flight on; elsewhere
- * it is 1. */
+/* Iterations between two looks at the queue of new requests: SGLang's scheduler-recv-interval, which
+ * the benchmark's recipes for DeepSeek and Qwen on B200 set to 10, and to 30 from 16 requests in
+ * flight on (TTFT has that step there, and nowhere else); elsewhere it is 1. */
 static double poll_steps(const rub_silicon_row *row, const rub_deployment *d) {
-    if (d->backend != RUB_BACKEND_SGLANG || d->accel->fp4_flops <= 0.0)
+    bool recipe = strstr(row->model, "DeepSeek") || strstr(row->model, "Qwen");
+    if (d->backend != RUB_BACKEND_SGLANG || !recipe || strcmp(d->accel->name, "B200-SXM") != 0)
         return 0.0;
     return row->concurrency >= 16 ? 30.0 : 10.0;
 }
@@ -81,6 +82,22 @@ static void limit_seqs(const rub_silicon_row *row, rub_backend backend, rub_serv
         s->max_seqs = fit > 1.0 ? (int32_t)fit : 1;
 }
 
+/* One configuration was measured with and without multi-token prediction, at TPOT apart by 1.3 to 2,
+ * and the table does not say which is which. These releases and images come with the fast half only:
+ * TensorRT-LLM's 1.2.0rc6.post3, its 1.1.0rc2.post2 from January 2026 on (DeepSeek-R1), and SGLang's
+ * image v0.5.9-cu130 for Qwen3.5 in fp8. */
+bool rub_silicon_speculates(const rub_silicon_row *row, const char *version, const char *source) {
+    static const char image[] = "sglang:v0.5.9-cu130";
+    size_t n = strlen(source), m = sizeof image - 1;
+    if (row->disagg)
+        return false;
+    if (strcmp(row->engine, "trtllm") == 0 && strstr(row->model, "DeepSeek-R1"))
+        return strcmp(version, "1.2.0rc6.post3") == 0 ||
+               (strcmp(version, "1.1.0rc2.post2") == 0 && strstr(source, "measured=2026"));
+    return strcmp(row->engine, "sglang") == 0 && strstr(row->model, "Qwen3.5") &&
+           strcmp(row->precision, "fp8") == 0 && n > m && strcmp(source + n - m, image) == 0;
+}
+
 static rub_status names(const rub_silicon_row *row, const rub_catalog *catalog,
                         const rub_model **model, const rub_accelerator **accel,
                         rub_backend *backend, rub_error *err) {
@@ -96,6 +113,9 @@ rub_status rub_silicon_deploy(const rub_silicon_row *row, const rub_silicon_pool
     const rub_accelerator *accel = NULL;
     rub_backend backend = RUB_BACKEND_VLLM;
     RUB_TRY(names(row, catalog, &model, &accel, &backend, err));
+    if (row->speculates)
+        return rub_error_set(err, RUB_UNSUPPORTED,
+                             "speculative decoding (as the release and notes tell)");
     if (!row->disagg && pool->tp > 8 && pool->ep == 1 && pool->dp == 1)
         return rub_error_set(err, RUB_INVALID,
                              "tp above 8 in one pool: the size of several pools, not a layout");

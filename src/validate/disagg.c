@@ -110,6 +110,8 @@ rub_status rub_silicon_disagg(rub_silicon_row *row, const rub_perf *prefill, con
                               rub_error *err) {
     pools p;
     RUB_TRY(open_pools(row, catalog, def, &p, err));
+    if (!prefill->tables || !decode->tables)
+        return rub_error_set(err, RUB_INTERNAL, "no durations for this layout");
     p.prefill_perf = prefill;
     p.decode_perf = decode;
     return balance(&p, def, row, err);

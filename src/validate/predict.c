@@ -75,6 +75,8 @@ static rub_status one_pool(rub_silicon_row *row, const rub_perf *perf, const rub
                            const rub_validate_def *def, rub_error *err) {
     rub_silicon_job job;
     RUB_TRY(rub_silicon_deploy(row, &row->pool, catalog, def, &job, err));
+    if (!perf->tables)
+        return rub_error_set(err, RUB_INTERNAL, "no durations for this layout");
     job.serve.think_s = job.request_s;
     RUB_TRY(rub_silicon_simulate(&job, perf, def, row, err));
     if (job.wait_steps <= 0.0)
@@ -107,10 +109,10 @@ static bool same_pool(const rub_silicon_pool *a, const rub_silicon_pool *b) {
 static bool alike(const rub_silicon_row *a, const rub_silicon_row *b) {
     return a->concurrency == b->concurrency && a->input_tok == b->input_tok &&
            a->output_tok == b->output_tok && a->disagg == b->disagg &&
-           same_pool(&a->pool, &b->pool) && same_pool(&a->prefill, &b->prefill) &&
-           strcmp(a->engine, b->engine) == 0 && strcmp(a->model, b->model) == 0 &&
-           strcmp(a->system, b->system) == 0 && strcmp(a->precision, b->precision) == 0 &&
-           strcmp(a->quant, b->quant) == 0;
+           a->speculates == b->speculates && same_pool(&a->pool, &b->pool) &&
+           same_pool(&a->prefill, &b->prefill) && strcmp(a->engine, b->engine) == 0 &&
+           strcmp(a->model, b->model) == 0 && strcmp(a->system, b->system) == 0 &&
+           strcmp(a->precision, b->precision) == 0 && strcmp(a->quant, b->quant) == 0;
 }
 
 void rub_silicon_twins(const rub_silicon *s, int32_t *twin) {

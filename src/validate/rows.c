@@ -1,5 +1,5 @@
 /* The table of measurements: columns of ai-dynamo/aiconfigurator's silicon_sample.csv. */
-#include "rubato/validate.h"
+#include "validate/validate.h"
 
 #include "base/array.h"
 #include "base/csvtable.h"
@@ -148,6 +148,7 @@ static rub_status read_row(const reader *r, rub_silicon_row *row) {
     row->concurrency = (int32_t)(concurrency > 0 ? concurrency : batch * row->pool.dp);
     row->ttft_s = ttft * 1e-3;
     row->tpot_s = tpot * 1e-3;
+    row->speculates = rub_silicon_speculates(row, text(r, "backend_version"), text(r, "source"));
     return RUB_OK;
 }
 

@@ -18,6 +18,10 @@ rub_status rub_silicon_deploy(const rub_silicon_row *row, const rub_silicon_pool
                               const rub_catalog *catalog, const rub_validate_def *def,
                               rub_silicon_job *out, rub_error *err);
 
+/* Whether the benchmark's version and notes of the row are those of its runs with speculative
+ * decoding, which the table has no column for (deploy.c). */
+bool rub_silicon_speculates(const rub_silicon_row *row, const char *version, const char *source);
+
 /* For each row the first one that is predicted alike: the same deployment, lengths and clients,
  * measured again. twin: (n_row). */
 void rub_silicon_twins(const rub_silicon *silicon, int32_t *twin);
