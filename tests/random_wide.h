@@ -37,10 +37,12 @@ static inline void random_hashes(rub_rng *rng, rub_trace *t, int32_t block) {
 static inline void random_columns(rub_rng *rng, rub_trace *t) {
     t->priority = calloc(t->n_req, sizeof *t->priority);
     t->session = calloc(t->n_req, sizeof *t->session);
+    t->adapter = calloc(t->n_req, sizeof *t->adapter);
     int64_t sessions = between(rng, 1, 12);
     for (size_t i = 0; i < t->n_req; i++) {
         t->priority[i] = (int32_t)between(rng, -1, 2);
         t->session[i] = (int32_t)between(rng, 0, sessions);
+        t->adapter[i] = (int32_t)between(rng, 0, 5);
     }
 }
 
@@ -57,6 +59,18 @@ static inline void random_vllm(rub_rng *rng, rub_serve_def *d) {
         d->max_partial = (int32_t)between(rng, 1, 3);
     if (d->long_prefill_tok > 0 && rub_rng_uniform(rng) < 0.4)
         d->max_long_partial = (int32_t)between(rng, 1, 2);
+}
+
+static inline void random_speculation(rub_rng *rng, rub_serve_def *d) {
+    if (rub_rng_uniform(rng) < 0.4)
+        d->max_loras = (int32_t)between(rng, 1, 3);
+    if (rub_rng_uniform(rng) < 0.6)
+        return;
+    d->spec_draft = (int32_t)between(rng, 1, 5);
+    d->spec_accept = rub_rng_uniform(rng);
+    d->spec_draft_s = rub_rng_uniform(rng) < 0.5 ? 0.0 : 0.001;
+    if (d->max_batch_tok < (int64_t)d->max_seqs * (1 + d->spec_draft))
+        d->max_batch_tok = (int64_t)d->max_seqs * (1 + d->spec_draft);
 }
 
 static inline void random_groups(rub_rng *rng, wide_workload *w) {
@@ -93,6 +107,8 @@ static inline void random_wide(uint64_t seed, wide_workload *w) {
     d->pp = rub_rng_uniform(&rng) < 0.7 ? 1 : (int32_t)between(&rng, 2, 5);
     if (d->policy == RUB_POLICY_VLLM && rub_rng_uniform(&rng) < 0.7)
         random_vllm(&rng, d);
+    if (d->policy == RUB_POLICY_VLLM && rub_rng_uniform(&rng) < 0.4)
+        random_speculation(&rng, d);
     d->router = (rub_router)between(&rng, 0, RUB_ROUTER_SLO);
     d->affinity_slack = 1.0 + rub_rng_uniform(&rng);
     d->slo_ttft_s = rub_rng_uniform(&rng) < 0.5 ? 0.05 : 0.0;

@@ -140,7 +140,13 @@ typedef struct rub_serve_def {
     int32_t max_partial;      /* vllm: unfinished prefills at once; 0: any */
     int32_t max_long_partial; /* vllm: of prompts over long_prefill_tok; others overtake; 0: any */
     int32_t pp;               /* pipeline stages; perf gives the time of one */
-    bool prefix_cache;        /* vllm: prompts' blocks by trace->hashes */
+    /* vllm: speculative decoding. A step drafts spec_draft tokens for each decode and keeps the
+     * leading ones that are right, each with probability spec_accept, and one more. 0: none */
+    int32_t spec_draft;
+    double spec_accept;
+    double spec_draft_s; /* time of drafting one token, all decodes of a step together [s] */
+    int32_t max_loras;   /* vllm: adapters in one iteration (trace->adapter); 0: any */
+    bool prefix_cache;   /* vllm: prompts' blocks by trace->hashes */
     /* routing */
     double affinity_slack; /* prefix: outstanding may exceed the least by this factor, and by 8 */
     double slo_ttft_s, slo_tpot_s;  /* slo: targets [s]; 0 = none */
@@ -259,6 +265,22 @@ typedef struct rub_measures {
 rub_status rub_serve_measure(const rub_trace *trace, const rub_serve_times *times,
                              const rub_serve_targets *targets, double from_s, double to_s,
                              rub_measures *out, rub_error *err);
+
+/* The fleet at times 0, step_s, 2 step_s, ... up to the last end (n each). A preempted request counts
+ * as what it was when it was preempted; KV tokens and rates are linear between a request's times. */
+typedef struct rub_timeline {
+    size_t n;
+    double step_s;
+    double *arrival_per_s;                   /* arrivals in the step that begins there / step_s */
+    double *waiting, *prefilling, *decoding; /* requests */
+    double *kv_tok;                          /* tokens of those that run */
+    double *output_tok_per_s;                /* of those that decode */
+} rub_timeline;
+
+/* Errors: RUB_INVALID (step), RUB_NO_MEMORY. Cost: O(requests + steps). */
+rub_status rub_serve_timeline(const rub_trace *trace, const rub_serve_times *times, double step_s,
+                              rub_timeline *out, rub_error *err);
+void rub_timeline_clear(rub_timeline *timeline);
 
 /* A tenant's prompt tokens, and those found in the prefix cache. */
 typedef struct rub_hits {

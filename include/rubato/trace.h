@@ -28,6 +28,7 @@ typedef struct rub_trace {
     /* optional columns, NULL where the trace has none (n_req each) */
     int32_t *priority; /* lower is more urgent */
     int32_t *session;  /* conversation that it belongs to */
+    int32_t *adapter;  /* LoRA adapter; 0: none */
     int32_t *tenant;   /* index into tenants: who asks */
     rub_trace_hashes hashes;
 } rub_trace;

@@ -116,6 +116,10 @@ static int run(const rub_command *self, const void *settings, int n_args, char *
         status = s->stream > 0 ? define(s, sim, &err) : simulate(s, sim, &err);
     if (status == RUB_OK && s->requests && s->stream == 0)
         status = rub_simulation_write_requests(sim, s->requests, &err);
+    if (status == RUB_OK && s->timeline && s->stream == 0)
+        status = rub_simulation_write_timeline(s, sim, &err);
+    if (status == RUB_OK && s->events && s->stream == 0)
+        status = rub_simulation_write_events(s, sim, &err);
     int rc = 0;
     if (status != RUB_OK)
         rc = rub_command_fail(&err);

@@ -23,8 +23,10 @@ typedef struct simulate_settings {
         *e2e, *requests;
     int policy, router, engine, order, reserve, decode_router, scaler;
     rub_option_values groups, failures;
-    const char *link_latency, *schedule, *preset;
-    int64_t stream;
+    const char *link_latency, *schedule, *preset, *timeline, *events, *window;
+    double timeline_step;
+    int64_t stream, spec_draft, max_loras;
+    double spec_accept, spec_draft_s;
     double rate, diurnal;
     int64_t prefill_replicas, decode_replicas, min_replicas, start_replicas;
     double kv_bytes, link_gb, scale_target, scale_interval, startup, scale_hold;
@@ -85,6 +87,11 @@ void rub_simulation_print_world(const simulation *sim);
 int rub_simulation_stream(const simulate_settings *s, simulation *sim);
 
 rub_status rub_simulation_write_requests(const simulation *sim, const char *path, rub_error *err);
+/* --timeline, --chrome-trace. */
+rub_status rub_simulation_write_timeline(const simulate_settings *s, const simulation *sim,
+                                         rub_error *err);
+rub_status rub_simulation_write_events(const simulate_settings *s, const simulation *sim,
+                                       rub_error *err);
 int rub_simulation_print_json(const simulate_settings *s, const simulation *sim);
 void rub_simulation_print_text(const simulate_settings *s, const simulation *sim);
 

@@ -48,6 +48,10 @@ static void describe(const simulate_settings *s, simulation *sim) {
     d.max_partial = (int32_t)s->max_partial;
     d.max_long_partial = (int32_t)s->max_long_partial;
     d.pp = (int32_t)s->pp;
+    d.spec_draft = (int32_t)s->spec_draft;
+    d.spec_accept = s->spec_accept;
+    d.spec_draft_s = s->spec_draft_s;
+    d.max_loras = (int32_t)s->max_loras;
     d.prefix_cache = s->prefix_cache;
     d.affinity_slack = s->affinity_slack;
     d.slo_ttft_s = sim->targets.ttft_s;

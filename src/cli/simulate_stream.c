@@ -21,9 +21,10 @@ static rub_status load_of(const simulate_settings *s, rub_trace_make_def *load, 
 }
 
 static rub_status check(const simulate_settings *s, rub_error *err) {
-    if (s->trace || s->requests || s->max_concurrency > 0)
+    if (s->trace || s->requests || s->timeline || s->events || s->max_concurrency > 0)
         return rub_error_set(err, RUB_INVALID,
-                             "--stream is given with --trace, --requests or --max-concurrency, "
+                             "--stream is given with --trace, --requests, --timeline, "
+                             "--chrome-trace or --max-concurrency, "
                              "expected it alone: its requests are not held");
     return RUB_OK;
 }

@@ -128,11 +128,12 @@ int64_t rub_naive_tokens(const rub_list *batch) {
 
 /* ---- starting ------------------------------------------------------------------------------- */
 
-static rub_batch aggregates(const rub_list *batch) {
+static rub_batch aggregates(const rub_replica *s, const rub_list *batch, int64_t *prefill_tok) {
     rub_batch b = {0};
     for (size_t i = 0; i < batch->n; i++) {
         const rub_request *r = batch->item[i];
-        b.n_tokens += r->take;
+        b.n_tokens += r->prefilled ? rub_decode_tok(s->run->def) : r->take;
+        *prefill_tok += r->prefilled ? 0 : r->take;
         if (r->prefilled) {
             b.n_decode++;
             b.kv_decode += r->done;
@@ -163,13 +164,16 @@ static rub_status start(rub_replica *s) {
     s->stuck = rub_naive_forming(s)->n == 0;
     if (s->stuck)
         return RUB_OK;
-    rub_batch b = aggregates(rub_naive_forming(s));
+    int64_t prefill_tok = 0;
+    rub_batch b = aggregates(s, rub_naive_forming(s), &prefill_tok);
     double duration = rub_perf_duration(s->run->perf, &b);
+    if (b.n_decode > 0 && s->run->def->spec_draft > 0)
+        duration += s->run->def->spec_draft * s->run->def->spec_draft_s;
     s->batch_end_s[s->n_batch++] = through_stages(s, duration);
     s->totals.n_iteration++;
     s->totals.busy_s += duration;
     s->totals.kv_block_s += duration * (double)rub_naive_used(s);
-    s->totals.prefill_tok += b.n_tokens - b.n_decode;
+    s->totals.prefill_tok += prefill_tok;
     s->totals.decode_tok += b.n_decode;
     if (rub_naive_used(s) > s->totals.kv_most_blocks)
         s->totals.kv_most_blocks = rub_naive_used(s);

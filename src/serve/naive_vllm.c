@@ -6,13 +6,19 @@
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-static int64_t scheduled_tok(const rub_replica *s) {
-    return rub_naive_tokens(&s->running) +
-           rub_naive_tokens(rub_naive_forming((rub_replica *)(uintptr_t)s));
+/* What is scheduled costs: a prefill its tokens, a decode its own and the drafts. */
+static int64_t scheduled_tok(const rub_replica *s, const rub_list *l) {
+    int64_t sum = 0;
+    for (size_t i = 0; i < l->n; i++)
+        sum += l->item[i]->take == 0   ? 0
+               : l->item[i]->prefilled ? rub_decode_tok(s->run->def)
+                                       : l->item[i]->take;
+    return sum;
 }
 
 static int64_t budget(const rub_replica *s) {
-    return s->run->def->max_batch_tok - scheduled_tok(s);
+    return s->run->def->max_batch_tok - scheduled_tok(s, &s->running) -
+           scheduled_tok(s, &s->batch[s->n_batch]);
 }
 
 static int64_t chunk(const rub_replica *s, int64_t left) {
@@ -35,9 +41,14 @@ static size_t victim(const rub_replica *s) {
 static rub_status run_those_running(rub_replica *s, bool *evicted) {
     for (size_t at = 0; at < s->running.n && budget(s) > 0; at++) {
         rub_request *r = s->running.item[at];
-        int64_t take = r->prefilled ? 1 : chunk(s, r->prefill - r->done);
+        int64_t take = r->prefilled ? rub_decode_gain(s->run, r->id, r->done, r->total)
+                                    : chunk(s, r->prefill - r->done);
         int64_t kv_tok = r->prefilled ? r->done : r->done + take;
-        while (!rub_naive_cover(s, r, kv_tok)) {
+        int64_t room_tok =
+            r->prefilled ? least(r->done + s->run->def->spec_draft, r->total) : kv_tok;
+        if (r->prefilled && budget(s) < rub_decode_tok(s->run->def))
+            break;
+        while (!rub_naive_cover(s, r, room_tok)) {
             size_t out = victim(s);
             rub_request *gone = rub_list_take(&s->running, out);
             gone->take = 0;
@@ -80,6 +91,22 @@ static int64_t n_partial(rub_replica *s, int64_t longer) {
     return n;
 }
 
+/* Adapters in the batch, and whether id's is one of them or needs none. */
+static bool adapter_fits(rub_replica *s, int32_t id) {
+    const int32_t *adapter = s->run->trace->adapter;
+    const rub_list *batch = rub_naive_forming(s);
+    int32_t n = 0;
+    for (size_t i = 0; i < batch->n; i++) {
+        bool first = adapter[batch->item[i]->id] != 0;
+        for (size_t j = 0; j < i; j++)
+            first = first && adapter[batch->item[j]->id] != adapter[batch->item[i]->id];
+        n += first;
+        if (adapter[batch->item[i]->id] == adapter[id])
+            return true;
+    }
+    return adapter[id] == 0 || n < s->run->def->max_loras;
+}
+
 static rub_status admit(rub_replica *s) {
     const rub_serve_def *d = s->run->def;
     size_t at = 0;
@@ -95,6 +122,10 @@ static rub_status admit(rub_replica *s) {
         int64_t base = shared * s->run->trace->hashes.block_tok;
         int64_t kv_tok = base + chunk(s, r->prefill - base);
         bool partial = kv_tok < r->prefill;
+        if (d->max_loras > 0 && !adapter_fits(s, r->id)) {
+            at++;
+            continue;
+        }
         if (d->max_long_partial > 0 && r->prefill > d->long_prefill_tok &&
             n_partial(s, d->long_prefill_tok) >= d->max_long_partial) {
             at++;

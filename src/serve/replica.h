@@ -168,6 +168,13 @@ static inline int64_t rub_whole_blocks(const rub_run *run, int32_t id) {
                       run->def->block_size_tok);
 }
 
+/* Tokens that a decode costs of the budget and of the iteration: its own and the drafts. */
+static inline int64_t rub_decode_tok(const rub_serve_def *d) { return 1 + d->spec_draft; }
+
+/* Tokens that request id gains in the decode step at `done` of `total`: the leading drafts that are
+ * right, and one. Depends on the request and its place only, not on what else runs. */
+int64_t rub_decode_gain(const rub_run *run, int32_t id, int64_t done, int64_t total);
+
 #define RUB_MAX_PP 64
 
 #endif

@@ -26,7 +26,7 @@ bool rub_serve_is_plain(const rub_serve_def *d) {
     return d->policy <= RUB_POLICY_VLLM_V0 && d->order == RUB_ORDER_FCFS &&
            d->reserve == RUB_RESERVE_PROMPT && d->long_prefill_tok == 0 && !d->whole_prefill &&
            d->max_partial == 0 && d->max_long_partial == 0 && d->pp == 1 && !d->prefix_cache &&
-           !rub_serve_is_world(d);
+           d->spec_draft == 0 && d->max_loras == 0 && !rub_serve_is_world(d);
 }
 
 bool rub_serve_is_world(const rub_serve_def *d) {
@@ -149,6 +149,8 @@ static rub_status check_ranges(const rub_serve_def *d, rub_error *err) {
                        {"long-prefill", d->long_prefill_tok, 0, (int64_t)1 << 40},
                        {"max-partial-prefills", d->max_partial, 0, 1 << 20},
                        {"max-long-partial-prefills", d->max_long_partial, 0, 1 << 20},
+                       {"spec-draft", d->spec_draft, 0, 64},
+                       {"max-loras", d->max_loras, 0, 1 << 20},
                        {"pp", d->pp, 1, RUB_MAX_PP}};
     for (size_t i = 0; i < RUB_LEN(range); i++)
         if (range[i].value < range[i].least || range[i].value > range[i].most)
@@ -172,16 +174,25 @@ static rub_status check_ranges(const rub_serve_def *d, rub_error *err) {
 
 static rub_status check_policy(const rub_serve_def *d, rub_error *err) {
     bool extra = d->long_prefill_tok > 0 || d->whole_prefill || d->max_partial > 0 ||
-                 d->max_long_partial > 0 || d->reserve != RUB_RESERVE_PROMPT || d->prefix_cache;
+                 d->max_long_partial > 0 || d->reserve != RUB_RESERVE_PROMPT || d->prefix_cache ||
+                 d->spec_draft > 0 || d->max_loras > 0;
     if (d->policy == RUB_POLICY_VLLM && d->max_batch_tok < d->max_seqs)
         return rub_error_set(
             err, RUB_INVALID,
             "max-batch-tokens is %lld, expected at least max-seqs (%d), as vLLM wants it",
             (long long)d->max_batch_tok, d->max_seqs);
     if (d->policy != RUB_POLICY_VLLM && extra)
+        return rub_error_set(
+            err, RUB_INVALID,
+            "long-prefill, partial-prefill limits, whole prefills, block reserves, "
+            "speculation, adapters and the prefix cache belong to policy vllm, found another");
+    if (d->spec_draft > 0 && (!(d->spec_accept >= 0 && d->spec_accept <= 1) ||
+                              !(d->spec_draft_s >= 0) || !isfinite(d->spec_draft_s) ||
+                              d->max_batch_tok < (int64_t)d->max_seqs * (1 + d->spec_draft)))
         return rub_error_set(err, RUB_INVALID,
-                             "long-prefill, partial-prefill limits, whole prefills, block reserves "
-                             "and the prefix cache belong to policy vllm, found another");
+                             "speculation: acceptance %g, drafting %g s, max-batch-tokens %lld: "
+                             "expected 0 to 1, 0 s or more, and max-seqs * (1 + spec-draft) tokens",
+                             d->spec_accept, d->spec_draft_s, (long long)d->max_batch_tok);
     if (d->whole_prefill && (d->long_prefill_tok > 0 || d->max_partial > 0))
         return rub_error_set(err, RUB_INVALID,
                              "whole prefills are never partial: expected no long-prefill and no "
@@ -219,6 +230,8 @@ static rub_status check_groups(const rub_serve_def *d, rub_error *err) {
 static rub_status check_trace(const rub_serve_def *d, const rub_trace *t, rub_error *err) {
     if (d->order == RUB_ORDER_PRIORITY && !t->priority)
         return rub_error_set(err, RUB_INVALID, "order priority: the trace has no priorities");
+    if (d->max_loras > 0 && !t->adapter)
+        return rub_error_set(err, RUB_INVALID, "max-loras: the trace has no adapters");
     if (d->router == RUB_ROUTER_SESSION && !t->session)
         return rub_error_set(err, RUB_INVALID, "router session: the trace has no sessions");
     if (d->router == RUB_ROUTER_PREFIX && !d->prefix_cache)

@@ -228,15 +228,18 @@ static rub_status complete(rub_replica *s) {
 
 /* ---- starting one ---------------------------------------------------------------------------- */
 
-static rub_batch aggregates(const rub_replica *s, const rub_flight *f) {
+static rub_batch aggregates(const rub_replica *s, const rub_flight *f, int64_t *prefill_tok) {
     rub_batch b = {0};
+    const int64_t decode_tok = rub_decode_tok(s->run->def);
     for (int32_t k = 0; k < f->n; k++) {
         const rub_seat *r = &s->seat[f->seat[k]];
-        b.n_tokens += r->take;
         if (r->prefilled) {
+            b.n_tokens += decode_tok;
             b.n_decode++;
             b.kv_decode += r->done;
         } else {
+            b.n_tokens += r->take;
+            *prefill_tok += r->take;
             b.n_prefill++;
             b.prefill_work2 += r->take * (2 * r->done + r->take);
             b.prefill_kv += r->done;
@@ -245,12 +248,12 @@ static rub_batch aggregates(const rub_replica *s, const rub_flight *f) {
     return b;
 }
 
-static void book(rub_replica *s, const rub_batch *b, double duration) {
+static void book(rub_replica *s, const rub_batch *b, int64_t prefill_tok, double duration) {
     int64_t used = s->run->def->kv_blocks - rub_wide_available(s);
     s->totals.n_iteration++;
     s->totals.busy_s += duration;
     s->totals.kv_block_s += duration * (double)used;
-    s->totals.prefill_tok += b->n_tokens - b->n_decode;
+    s->totals.prefill_tok += prefill_tok;
     s->totals.decode_tok += b->n_decode;
     if (used > s->totals.kv_most_blocks)
         s->totals.kv_most_blocks = used;
@@ -276,11 +279,14 @@ static rub_status start(rub_replica *s) {
     s->stuck = f->n == 0;
     if (s->stuck)
         return RUB_OK;
-    rub_batch b = aggregates(s, f);
+    int64_t prefill_tok = 0;
+    rub_batch b = aggregates(s, f, &prefill_tok);
     double duration = rub_perf_duration(s->run->perf, &b);
+    if (b.n_decode > 0 && s->run->def->spec_draft > 0)
+        duration += s->run->def->spec_draft * s->run->def->spec_draft_s;
     f->end_s = through_stages(s, duration);
     s->n_flight++;
-    book(s, &b, duration);
+    book(s, &b, prefill_tok, duration);
     return RUB_OK;
 }
 

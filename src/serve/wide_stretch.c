@@ -79,7 +79,7 @@ static void book(rub_replica *s, const stretch *x, int64_t turns, double now_s, 
 }
 
 void rub_wide_stretch(rub_replica *s, double until_s) {
-    if (s->run->def->pp > 1)
+    if (s->run->def->pp > 1 || s->run->def->spec_draft > 0)
         return;
     const rub_serve_def *d = s->run->def;
     const int64_t size = d->block_size_tok;

@@ -36,6 +36,11 @@ static void unschedule(rub_replica *s, int32_t i) {
         f->seat[b] = f->seat[b + 1];
 }
 
+/* What a scheduled request takes of the budget. */
+static int64_t cost(const rub_replica *s, const rub_seat *r) {
+    return r->prefilled ? rub_decode_tok(s->run->def) : r->take;
+}
+
 typedef struct forming {
     int64_t budget;
     bool evicted;
@@ -50,7 +55,7 @@ static rub_status make_room(rub_replica *s, int32_t *at, int64_t kv_tok, forming
         int32_t out = victim(s), i = s->list[out];
         x->evicted = true;
         if (s->seat[i].take > 0) {
-            x->budget += s->seat[i].take;
+            x->budget += cost(s, &s->seat[i]);
             unschedule(s, i);
         }
         *at -= out < *at;
@@ -67,15 +72,19 @@ static rub_status run_those_running(rub_replica *s, forming *x) {
     for (int32_t at = 0; at < s->n_list && x->budget > 0; at++) {
         int32_t i = s->list[at];
         const rub_seat *r = &s->seat[i];
-        int64_t take = r->prefilled ? 1 : chunk(d, r->prefill - r->done, x->budget);
+        int64_t take = r->prefilled ? rub_decode_gain(s->run, r->id, r->done, r->total)
+                                    : chunk(d, r->prefill - r->done, x->budget);
         int64_t kv_tok = r->prefilled ? r->done : r->done + take;
+        int64_t room_tok = r->prefilled ? least(r->done + d->spec_draft, r->total) : kv_tok;
         bool stays;
-        RUB_TRY(make_room(s, &at, kv_tok, x, &stays));
+        if (r->prefilled && x->budget < rub_decode_tok(d))
+            break;
+        RUB_TRY(make_room(s, &at, room_tok, x, &stays));
         if (!stays)
             break;
         rub_wide_schedule(s, at, take);
         rub_wide_share(s, &s->seat[i], kv_tok);
-        x->budget -= take;
+        x->budget -= cost(s, &s->seat[i]);
     }
     return RUB_OK;
 }
@@ -100,6 +109,23 @@ static int64_t n_partial(const rub_replica *s, int64_t longer) {
     return n;
 }
 
+static int32_t adapter_of(const rub_replica *s, int32_t id) { return s->run->trace->adapter[id]; }
+
+/* Whether request id's adapter is in the iteration, or may join those that are. */
+static bool adapter_fits(const rub_replica *s, int32_t id) {
+    int32_t mine = adapter_of(s, id), n = 0;
+    const rub_flight *f = &s->flight[(s->first_flight + s->n_flight) % s->run->def->pp];
+    for (int32_t b = 0; b < f->n; b++) {
+        int32_t other = adapter_of(s, s->seat[f->seat[b]].id), c = 0;
+        if (other == mine)
+            return true;
+        while (c < b && adapter_of(s, s->seat[f->seat[c]].id) != other)
+            c++;
+        n += other != 0 && c == b; /* seen for the first time */
+    }
+    return mine == 0 || n < s->run->def->max_loras;
+}
+
 typedef enum verdict { ADMITTED, PASSED_OVER, STOP, OUT_OF_MEMORY } verdict;
 
 /* Its KV comes over a link: blocks and a seat are enough, it takes no tokens now. */
@@ -118,6 +144,8 @@ static verdict admit_head(rub_replica *s, forming *x) {
     int64_t base = shared > 0 ? shared * s->run->trace->hashes.block_tok : 0;
     int64_t take = chunk(d, w.prefill - base, x->budget);
     bool partial = base + take < w.prefill;
+    if (d->max_loras > 0 && !adapter_fits(s, w.id))
+        return PASSED_OVER;
     if (d->max_long_partial > 0 && w.prefill > d->long_prefill_tok &&
         n_partial(s, d->long_prefill_tok) >= d->max_long_partial)
         return PASSED_OVER;

@@ -9,26 +9,16 @@
 
 #define MOONCAKE_BLOCK_TOK 512 /* kvcache-ai/Mooncake, FAST'25 traces */
 
-static const char *const names[] = {"priority", "session", "tenant"};
+static const char *const names[] = {"priority", "session", "tenant", "adapter"};
 
-static int32_t *column_of(const rub_trace *t, int kind) {
-    return kind == RUB_EXTRA_PRIORITY  ? t->priority
-           : kind == RUB_EXTRA_SESSION ? t->session
-                                       : t->tenant;
-}
-
-static void set_column(rub_trace *t, int kind, int32_t *data) {
-    if (kind == RUB_EXTRA_PRIORITY)
-        t->priority = data;
-    else if (kind == RUB_EXTRA_SESSION)
-        t->session = data;
-    else
-        t->tenant = data;
+static int32_t **column_of(rub_trace *t, int kind) {
+    int32_t **const column[] = {&t->priority, &t->session, &t->tenant, &t->adapter};
+    return column[kind];
 }
 
 void rub_extra_find_csv(const char *header, const char *end, rub_extra *out, rub_trace *trace) {
     rub_cell cell;
-    *out = (rub_extra){.column = {-1, -1, -1, -1}};
+    *out = (rub_extra){.column = {-1, -1, -1, -1, -1}};
     int i = 0;
     for (const char *p = header; p; i++) {
         p = rub_scan_cell(p, end, &cell);
@@ -50,7 +40,7 @@ void rub_extra_find_csv(const char *header, const char *end, rub_extra *out, rub
 }
 
 void rub_extra_find_jsonl(const char *line, const char *end, rub_extra *out, rub_trace *trace) {
-    *out = (rub_extra){.column = {-1, -1, -1, -1}, .jsonl = true};
+    *out = (rub_extra){.column = {-1, -1, -1, -1, -1}, .jsonl = true};
     out->any = memmem(line, (size_t)(end - line), "\"hash_ids\"", 10) != NULL;
     if (out->any)
         trace->hashes.block_tok = MOONCAKE_BLOCK_TOK;
@@ -71,11 +61,10 @@ static rub_status integer_column(rub_extra *x, rub_trace *t, int kind, rub_cell 
     if (!rub_scan_integer(digits, &value) || value < 0 || value > INT32_MAX ||
         (negative && kind != RUB_EXTRA_PRIORITY))
         return wrong(bad, cell, names[kind], "a whole number up to 2147483647");
-    int32_t *data = column_of(t, kind);
-    if (rub_array_reserve((void **)&data, &x->cap[kind], t->n_req, sizeof *data) != RUB_OK)
+    int32_t **data = column_of(t, kind);
+    if (rub_array_reserve((void **)data, &x->cap[kind], t->n_req, sizeof **data) != RUB_OK)
         return RUB_NO_MEMORY;
-    set_column(t, kind, data);
-    data[t->n_req - 1] = (int32_t)(negative ? -value : value);
+    (*data)[t->n_req - 1] = (int32_t)(negative ? -value : value);
     return RUB_OK;
 }
 
@@ -156,7 +145,8 @@ static rub_status reorder_hashes(const rub_trace *from, const size_t *order, rub
 
 rub_status rub_extra_reorder(const rub_trace *from, const size_t *order, rub_trace *to) {
     for (int k = 0; k < RUB_EXTRA_HASHES; k++) {
-        const int32_t *old = column_of(from, k);
+        rub_trace view = *from;
+        const int32_t *old = *column_of(&view, k);
         if (!old)
             continue;
         int32_t *data = RUB_NEW(int32_t, from->n_req);
@@ -164,7 +154,7 @@ rub_status rub_extra_reorder(const rub_trace *from, const size_t *order, rub_tra
             return RUB_NO_MEMORY;
         for (size_t i = 0; i < from->n_req; i++)
             data[i] = old[order[i]];
-        set_column(to, k, data);
+        *column_of(to, k) = data;
     }
     return from->hashes.at ? reorder_hashes(from, order, to) : RUB_OK;
 }

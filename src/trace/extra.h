@@ -1,4 +1,4 @@
-/* Optional columns of a trace: priority, session, tenant, and hashes of token blocks. In a CSV they
+/* Optional columns of a trace: priority, session, tenant, adapter, and hashes of token blocks. In a CSV they
  * are columns of those names and hash_ids_N (N tokens in a block; numbers parted by spaces); in
  * Mooncake's JSON lines "hash_ids" (blocks of 512 tokens). */
 #ifndef RUB_TRACE_EXTRA_H
@@ -10,6 +10,7 @@ typedef enum rub_extra_kind {
     RUB_EXTRA_PRIORITY,
     RUB_EXTRA_SESSION,
     RUB_EXTRA_TENANT,
+    RUB_EXTRA_ADAPTER,
     RUB_EXTRA_HASHES,
     RUB_N_EXTRA
 } rub_extra_kind;

@@ -37,6 +37,7 @@ void rub_trace_clear(rub_trace *trace) {
     free(trace->priority);
     free(trace->session);
     free(trace->tenant);
+    free(trace->adapter);
     free(trace->hashes.at);
     free(trace->hashes.hash);
     *trace = (rub_trace){0};

@@ -65,7 +65,7 @@ static void conserved(const workload *w, const outcome *o) {
 }
 
 /* What the workloads had, so that no path stays unwalked. */
-static struct { int64_t restarts[5], hits, plain, pp, router[9]; } seen;
+static struct { int64_t restarts[5], hits, pp, speculative, adapters, router[9]; } seen;
 
 static void compare(uint64_t seed) {
     wide_workload w;
@@ -80,6 +80,8 @@ static void compare(uint64_t seed) {
     same(&w.base, seed, &o[0], &o[2]);
     seen.restarts[w.base.def.policy] += o[1].totals.n_restart;
     seen.pp += w.base.def.pp > 1;
+    seen.speculative += w.base.def.spec_draft > 0;
+    seen.adapters += w.base.def.max_loras > 0;
     seen.router[w.base.def.router]++;
     for (size_t i = 0; i < w.base.trace.n_req; i++)
         seen.hits += o[1].times.cached_tok[i] > 0;
@@ -99,7 +101,7 @@ static void engines_agree_on_random_workloads(void **state) {
     assert_true(seen.restarts[RUB_POLICY_SARATHI] > 600);
     assert_true(seen.restarts[RUB_POLICY_VLLM_V0] > 600);
     assert_true(seen.hits > 600);
-    assert_true(seen.pp > 300);
+    assert_true(seen.pp > 300 && seen.speculative > 100 && seen.adapters > 100);
     for (int r = 0; r < 9; r++)
         assert_true(seen.router[r] > 50);
 }
