@@ -165,4 +165,36 @@ void rub_size_result_clear(rub_size_result *result);
 rub_status rub_size_rates(const rub_model *model, const rub_trace *trace, const rub_size_def *def,
                           const rub_progress *progress, rub_size_result *out, rub_error *err);
 
+/* ---- answers ------------------------------------------------------------------------------- */
+
+/* The search under other conditions: factors on the rate, on output lengths, on the speed of all
+ * accelerators, on every limit. */
+typedef struct rub_size_variant {
+    const char *what; /* the caller's name for it */
+    double rate, output, speed, targets;
+    bool met;
+    rub_size_candidate best; /* when met */
+} rub_size_variant;
+
+/* Fills met and best of n variants, over the accelerators and layouts (and the double tp) of the
+ * four best leaders of a result of the same definition. Errors: as rub_size_search. */
+rub_status rub_size_vary(const rub_model *model, const rub_trace *trace, const rub_size_def *def,
+                         const rub_size_result *result, const rub_progress *progress,
+                         rub_size_variant *variant, int32_t n, rub_error *err);
+
+/* USD per accelerator-hour under which a fleet costs less than the best; NaN when unknown. */
+double rub_size_price_to_win(const rub_size_candidate *best, const rub_size_candidate *c);
+
+typedef enum rub_size_form {
+    RUB_SIZE_VLLM,
+    RUB_SIZE_SGLANG,
+    RUB_SIZE_KUBERNETES, /* a Deployment of vLLM */
+    RUB_SIZE_HELM,       /* values for the vLLM production stack */
+} rub_size_form;
+
+/* How a candidate is started, for the model under that name or path; malloc'ed text, ends with a
+ * newline. Flags as documented on 2026-11-24, not run. Errors: RUB_NO_MEMORY. */
+rub_status rub_size_launch(const rub_size_candidate *candidate, const char *model,
+                           rub_size_form form, char **out, rub_error *err);
+
 #endif

@@ -3,6 +3,7 @@
 #include "cli/size.h"
 
 #include "base/array.h"
+#include "base/file.h"
 #include "base/text.h"
 
 #include <math.h>
@@ -128,11 +129,43 @@ static rub_status read_estate(const size_settings *s, size_work *w, rub_error *e
     return RUB_OK;
 }
 
+static const char *const forms[] = {"vllm", "sglang", "kubernetes", "helm", NULL};
+
+/* What is asked of the fleets that were found. */
+static rub_status follow_up(const size_settings *s, size_work *w, const rub_progress *progress,
+                            rub_error *err) {
+    if (w->result.n == 0 || !w->result.candidate[0].leads)
+        return RUB_OK;
+    if (s->answers)
+        RUB_TRY(size_answers(w, progress, err));
+    if (s->svg)
+        RUB_TRY(size_write_svg(w, s->svg, err));
+    const char *model = s->model_path ? s->model_path : w->model.name;
+    for (int f = 0; s->launch && forms[f]; f++)
+        if (!strcmp(forms[f], s->launch))
+            return rub_size_launch(&w->result.candidate[0], model, (rub_size_form)f, &w->launch,
+                                   err);
+    return RUB_OK;
+}
+
+static rub_status check_follow_up(const size_settings *s, rub_error *err) {
+    bool known = !s->launch;
+    for (int f = 0; !known && forms[f]; f++)
+        known = !strcmp(forms[f], s->launch);
+    if (!known)
+        return rub_error_set(err, RUB_INVALID,
+                             "--launch: found '%.40s', expected one of vllm, sglang, kubernetes, "
+                             "helm",
+                             s->launch);
+    return s->svg ? rub_file_can_write(s->svg, err) : RUB_OK;
+}
+
 static rub_status prepare(const size_settings *s, size_work *w, rub_error *err) {
     rub_trace_read_def read = {.columns = s->columns, .time_scale = s->time_scale, .hash = true};
     w->def = rub_size_default();
     if (!s->trace || !s->model)
         return rub_error_set(err, RUB_INVALID, "--trace and --model are needed");
+    RUB_TRY(check_follow_up(s, err));
     RUB_TRY(read_targets(s, &w->def.targets, err));
     RUB_TRY(read_lists(s, &w->def, err));
     w->def.objective = (rub_size_objective)s->objective;
@@ -156,6 +189,7 @@ static rub_status prepare(const size_settings *s, size_work *w, rub_error *err) 
 }
 
 static void clear(size_work *w) {
+    free(w->launch);
     rub_size_result_clear(&w->result);
     rub_trace_clear(&w->trace);
     free(w->accel);
@@ -178,6 +212,8 @@ static int run(const rub_command *self, const void *settings, int n_args, char *
     rub_status status = prepare(s, w, &err);
     if (status == RUB_OK)
         status = rub_size_search(&w->model, &w->trace, &w->def, &progress, &w->result, &err);
+    if (status == RUB_OK)
+        status = follow_up(s, w, &progress, &err);
     rub_command_progress_end();
     int rc = status != RUB_OK ? rub_command_fail(&err)
              : s->json        ? size_print_json(s, w)
@@ -247,6 +283,14 @@ static const rub_option options[] = {
     {"whole-nodes", RUB_OPTION_FLAG, FIELD(whole_nodes), NULL, "count whole servers", 0, 0, NULL},
     {"exhaustive", RUB_OPTION_FLAG, FIELD(exhaustive), NULL,
      "simulate every candidate to the end: no bounds, no early stop", 0, 0, NULL},
+    {"answers", RUB_OPTION_FLAG, FIELD(answers), NULL,
+     "also: other rates, outputs, speeds and limits; the price at which each accelerator wins", 0,
+     0, NULL},
+    {"launch", RUB_OPTION_STRING, FIELD(launch), "FORM",
+     "how the best is started: vllm, sglang, kubernetes, helm", 0, 0, NULL},
+    {"model-path", RUB_OPTION_STRING, FIELD(model_path), "NAME",
+     "the model's name or path in what --launch prints (the catalog's name)", 0, 0, NULL},
+    {"svg", RUB_OPTION_STRING, FIELD(svg), "FILE", "cost against latency as a picture", 0, 0, NULL},
     {"show", RUB_OPTION_INT, FIELD(show), "N", "fleets to print (12)", 1, 10000, NULL},
     {"threads", RUB_OPTION_INT, FIELD(threads), "N", "threads; 0 = all cores; results are the same",
      0, 1024, NULL},

@@ -5,16 +5,18 @@
 #include "cli/command.h"
 #include "rubato/size.h"
 
+#define SIZE_N_VARIANT 11
+
 typedef struct size_settings {
     const char *trace, *columns, *model, *weights, *kv_dtype;
     rub_option_values accelerators, targets, stock, price;
     const char *target[7];
     const char *tp, *pp, *ep, *attention_dp, *budget, *seqs;
-    const char *goodput;
+    const char *goodput, *launch, *model_path, *svg;
     int objective, router, policy;
     double rate, time_scale, headroom;
     int64_t spare, chunk, requests, show, threads;
-    bool whole_nodes, exhaustive, json;
+    bool whole_nodes, exhaustive, answers, json;
 } size_settings;
 
 typedef struct size_work {
@@ -27,7 +29,17 @@ typedef struct size_work {
     double *usd_per_h;
     rub_size_def def;
     rub_size_result result;
+    rub_size_variant variant[SIZE_N_VARIANT]; /* with --answers */
+    char *launch;                             /* with --launch */
 } size_work;
+
+/* The search under other conditions, into variant; printed after the fleets. */
+rub_status size_answers(size_work *work, const rub_progress *progress, rub_error *err);
+void size_print_answers(const size_work *work);
+json_t *size_answers_json(const size_work *work);
+
+/* The leaders' cost against latency as a picture. */
+rub_status size_write_svg(const size_work *work, const char *path, rub_error *err);
 
 /* Both return the exit status. */
 int size_print_json(const size_settings *settings, const size_work *work);

@@ -104,6 +104,10 @@ int size_print_json(const size_settings *s, const size_work *w) {
     if (meets)
         json_object_set_new(d, "best", candidate(&r->candidate[0]));
     json_object_set_new(d, "candidates", all);
+    if (meets && s->answers)
+        json_object_set_new(d, "answers", size_answers_json(w));
+    if (w->launch)
+        json_object_set_new(d, "launch", json_string(w->launch));
     put_n(d, "simulations", r->n_simulation);
     json_object_set_new(d, "search", work_done(r));
     json_object_set_new(d, "provenance", provenance(s, w));

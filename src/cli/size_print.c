@@ -124,8 +124,12 @@ int size_print_text(const size_settings *s, const size_work *w) {
         printf("\nbest: %s (%s), $%.2f an hour, %.4g MW of IT power\n",
                size_fleet_text(b, fleet, sizeof fleet), b->weights, b->usd_per_h, b->mw);
         print_reasons(r, s->show);
+        if (s->answers)
+            size_print_answers(w);
     } else
         printf("\nno fleet meets the targets\n");
     print_misses(r);
+    if (w->launch)
+        printf("\n%s", w->launch);
     return led ? 0 : 1;
 }

@@ -227,12 +227,60 @@ static void bound_by_hand(void **state) {
     paper_close(&p);
 }
 
+/* Each form of a deployment that uses every flag; the YAML forms by their lines. */
+static void launch_in_every_form(void **state) {
+    (void)state;
+    rub_model model = {.weights = RUB_BF16};
+    rub_accelerator accel = {.name = "H200-SXM", .node_size = 8};
+    rub_size_candidate c = {.accel = &accel, .tp = 2, .pp = 1, .ep = 8, .attention_dp = 4};
+    c.deployment = (rub_deployment){.model = &model,
+                                    .weights = RUB_FP8,
+                                    .kv_cache = RUB_FP8,
+                                    .gpu_memory_utilization = 0.9,
+                                    .block_size_tok = 16};
+    c.max_batch_tok = 8192;
+    c.max_seqs = 128;
+    c.replicas = 3;
+    char *text;
+    assert_int_equal(rub_size_launch(&c, "org/Some.Model", RUB_SIZE_VLLM, &text, NULL), RUB_OK);
+    assert_string_equal(text,
+                        "vllm serve org/Some.Model --tensor-parallel-size 2 --data-parallel-size 4 "
+                        "--enable-expert-parallel --max-num-batched-tokens 8192 --max-num-seqs 128 "
+                        "--gpu-memory-utilization 0.90 --block-size 16 --quantization fp8 "
+                        "--kv-cache-dtype fp8\n");
+    free(text);
+    assert_int_equal(rub_size_launch(&c, "org/Some.Model", RUB_SIZE_SGLANG, &text, NULL), RUB_OK);
+    assert_string_equal(text, "python3 -m sglang.launch_server --model-path org/Some.Model --tp 8 "
+                              "--dp 4 --enable-dp-attention --ep 8 --chunked-prefill-size 8192 "
+                              "--max-running-requests 128 --mem-fraction-static 0.90 "
+                              "--quantization fp8 --kv-cache-dtype fp8_e4m3\n");
+    free(text);
+    assert_int_equal(rub_size_launch(&c, "org/Some.Model", RUB_SIZE_KUBERNETES, &text, NULL),
+                     RUB_OK);
+    static const char *const lines[] = {
+        "\n  name: some-model\n",
+        "\n  replicas: 3\n",
+        "\n            - --tensor-parallel-size\n            - \"2\"\n",
+        "\n            - --enable-expert-parallel\n            - --max-num-batched-tokens\n",
+        "\n            - --kv-cache-dtype\n            - fp8\n          ports:\n",
+        "\n              nvidia.com/gpu: 8\n"};
+    for (size_t i = 0; i < RUB_LEN(lines); i++)
+        if (!strstr(text, lines[i]))
+            fail_msg("no '%s' in\n%s", lines[i], text);
+    free(text);
+    model.weights = RUB_FP8; /* published so: nothing to quantise */
+    assert_int_equal(rub_size_launch(&c, "m", RUB_SIZE_HELM, &text, NULL), RUB_OK);
+    assert_non_null(strstr(text, "      replicaCount: 3\n      requestGPU: 8\n"));
+    assert_null(strstr(text, "quantization"));
+    free(text);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(targets_are_read),        cmocka_unit_test(accelerators_are_counted),
         cmocka_unit_test(largest_rate_by_hand),    cmocka_unit_test(smallest_fleet_by_hand),
         cmocka_unit_test(hopeless_is_called_that), cmocka_unit_test(goodput_by_hand),
-        cmocka_unit_test(bound_by_hand),
+        cmocka_unit_test(bound_by_hand),           cmocka_unit_test(launch_in_every_form),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
