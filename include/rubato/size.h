@@ -185,6 +185,28 @@ rub_status rub_size_vary(const rub_model *model, const rub_trace *trace, const r
 /* USD per accelerator-hour under which a fleet costs less than the best; NaN when unknown. */
 double rub_size_price_to_win(const rub_size_candidate *best, const rub_size_candidate *c);
 
+/* ---- commitment ---------------------------------------------------------------------------- */
+
+/* USD per replica-hour; spot at most a share of an hour's need (it may be taken away). */
+typedef struct rub_size_prices {
+    double reserved_usd, on_demand_usd;
+    double spot_usd; /* 0: none */
+    double spot_share;
+} rub_size_prices;
+
+typedef struct rub_size_commitment {
+    int32_t least, most; /* replicas that an hour needs */
+    double mean;
+    int32_t reserved; /* the level of least mean cost; the lowest of equals */
+    double usd_per_h; /* mean, at that level */
+    double all_reserved_usd_per_h, all_on_demand_usd_per_h;
+} rub_size_commitment;
+
+/* The level to reserve for the replicas that each of n hours needs. Errors: RUB_INVALID,
+ * RUB_NO_MEMORY. Cost: n^2 additions. */
+rub_status rub_size_commit(const int32_t *need, size_t n, const rub_size_prices *prices,
+                           rub_size_commitment *out, rub_error *err);
+
 typedef enum rub_size_form {
     RUB_SIZE_VLLM,
     RUB_SIZE_SGLANG,

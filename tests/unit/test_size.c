@@ -275,12 +275,57 @@ static void launch_in_every_form(void **state) {
     free(text);
 }
 
+/* Needs 1 to 10, each in one hour of ten. Reserved at 1, on demand at 2.5: the k-th is needed in
+ * (11 - k) of 10 hours, worth it while that is over 0.4, so up to the 6th (0.5), not the 7th (0.4 is
+ * as dear). Cost: 6 + 2.5 * (1 + 2 + 3 + 4) / 10 = 8.5. */
+static void newsvendor_by_hand(void **state) {
+    (void)state;
+    int32_t need[10];
+    for (int32_t h = 0; h < 10; h++)
+        need[h] = 10 - h;
+    rub_size_prices p = {.reserved_usd = 1.0, .on_demand_usd = 2.5};
+    rub_size_commitment c;
+    assert_int_equal(rub_size_commit(need, 10, &p, &c, NULL), RUB_OK);
+    assert_int_equal(c.reserved, 6);
+    assert_true(fabs(c.usd_per_h - 8.5) < 1e-12 && fabs(c.mean - 5.5) < 1e-12);
+    assert_true(fabs(c.all_reserved_usd_per_h - 10) < 1e-12);
+    assert_true(fabs(c.all_on_demand_usd_per_h - 13.75) < 1e-12);
+    p.on_demand_usd = 0.9; /* never worth it */
+    assert_int_equal(rub_size_commit(need, 10, &p, &c, NULL), RUB_OK);
+    assert_int_equal(c.reserved, 0);
+    /* hours that need 4 or 2, half of an hour's need may be spot at 0.5: 2 reserved leave 2 for spot
+     * in the hours of 4 (2 + 1 = 3) and none in those of 2; 3 would cost 3.5 and 3 */
+    for (int h = 0; h < 10; h++)
+        need[h] = h < 5 ? 4 : 2;
+    p = (rub_size_prices){1.0, 2.5, 0.5, 0.5};
+    assert_int_equal(rub_size_commit(need, 10, &p, &c, NULL), RUB_OK);
+    assert_int_equal(c.reserved, 2);
+    assert_true(fabs(c.usd_per_h - (0.5 * 3.0 + 0.5 * 2.0)) < 1e-12);
+    assert_int_equal(rub_size_commit(need, 0, &p, &c, NULL), RUB_INVALID);
+}
+
+/* A need that is uniform on 0..999: the closed form is the quantile at 1 - reserved / on demand. */
+static void newsvendor_closed_form(void **state) {
+    (void)state;
+    enum { N = 1000 };
+    static int32_t need[N];
+    for (int32_t h = 0; h < N; h++)
+        need[h] = (h * 617) % N;
+    for (int k = 1; k < 10; k++) {
+        rub_size_prices p = {.reserved_usd = 0.1 * k, .on_demand_usd = 1.0};
+        rub_size_commitment c;
+        assert_int_equal(rub_size_commit(need, N, &p, &c, NULL), RUB_OK);
+        assert_true(abs(c.reserved - (N - 100 * k)) <= 1);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(targets_are_read),        cmocka_unit_test(accelerators_are_counted),
         cmocka_unit_test(largest_rate_by_hand),    cmocka_unit_test(smallest_fleet_by_hand),
         cmocka_unit_test(hopeless_is_called_that), cmocka_unit_test(goodput_by_hand),
         cmocka_unit_test(bound_by_hand),           cmocka_unit_test(launch_in_every_form),
+        cmocka_unit_test(newsvendor_by_hand),      cmocka_unit_test(newsvendor_closed_form),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
