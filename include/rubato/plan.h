@@ -43,6 +43,7 @@ typedef struct rub_plan_def {
     bool worth;             /* also: value of each option, VSS, EVPI (several more solves) */
     double worth_time_s;    /* time for all of them */
     int32_t evaluate;       /* fresh futures to run the plan on, against simpler plans; 0: none */
+    int32_t stability;      /* other trees to plan on, for the worth's spread; 0: none */
     double evaluate_time_s; /* time for planning futures as if they were known (regret) */
     const char *const *what_if; /* overrides, for the record (n_what_if) */
     size_t n_what_if;

@@ -28,6 +28,8 @@ typedef struct rub_tree {
 typedef struct rub_tree_loss {
     double distance_frac;   /* mean relative distance of a path to its node's values */
     double mean_error_frac; /* largest relative error of a demand's mean in any quarter */
+    double spread_frac;     /* of the loads' variance over paths, what is between the nodes: mean
+                               over loads and quarters after the first */
     double talks_error;     /* largest |frequency - probability| of a site's talks */
 } rub_tree_loss;
 

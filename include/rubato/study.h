@@ -121,6 +121,7 @@ typedef enum rub_shock_kind {
     RUB_SHOCK_RENT,       /* rental market price times factor */
     RUB_SHOCK_RENT_DEPTH, /* rental and sublet market depth times factor (rivals release, absorb) */
     RUB_SHOCK_GRID,       /* region's grid limit times factor while it lasts */
+    RUB_SHOCK_EXPORT,     /* a generation cannot be ordered while it lasts */
 } rub_shock_kind;
 
 typedef struct rub_study_shock {
@@ -128,7 +129,7 @@ typedef struct rub_study_shock {
     rub_shock_kind kind;
     int32_t target; /* demand, generation or region index; -1 = all */
     double factor;
-    int32_t quarters;       /* RUB_SHOCK_SLIP; RUB_SHOCK_GRID: how long, 0 = for good */
+    int32_t quarters;       /* RUB_SHOCK_SLIP; RUB_SHOCK_GRID, _EXPORT: how long, 0 = for good */
     int32_t at_q;           /* dated: calendar quarter with probability prob; or RUB_NEVER */
     double prob;            /* dated */
     double hazard_per_year; /* undated: exponential */
@@ -137,6 +138,8 @@ typedef struct rub_study_shock {
 typedef struct rub_study_process {
     int32_t n_path;              /* simulated paths */
     double correlation;          /* of the demands' log innovations (common factor) */
+    double class_correlation;    /* on top of it, between loads of one class */
+    double region_correlation;   /* on top of it, between loads of one region */
     double yield_trend_per_year; /* software: inference tokens/s per MW grow by this a year */
     double rent_trend_per_year;
     double rent_volatility_per_year;

@@ -13,7 +13,7 @@
 typedef struct plan_settings {
     rub_option_values what_if;
     double gap, time_limit, worth_time;
-    int64_t seed, threads, iterations, evaluate;
+    int64_t seed, threads, iterations, evaluate, stability;
     const char *out, *since;
     bool no_worth, no_files, json;
 } plan_settings;
@@ -41,6 +41,7 @@ static rub_status run_one(const char *path, const plan_settings *s, const char *
     def.solve.iterations = s->iterations;
     def.worth = worth && !s->no_worth;
     def.worth_time_s = s->worth_time;
+    def.stability = worth ? (int32_t)s->stability : 0;
     def.evaluate = worth ? (int32_t)s->evaluate : 0;
     def.what_if = overrides;
     def.n_what_if = n;
@@ -163,6 +164,8 @@ static const rub_option options[] = {
         "evaluate", INT, evaluate, "PATHS",
         "run the plan on this many fresh futures, against simpler plans (0; 10000 takes seconds)",
         0, 10000000),
+    OPTION("stability", INT, stability, "TREES",
+           "also plan on this many other trees and say how much the worth varies (0)", 0, 1000),
     OPTION("iterations", INT, iterations, "N",
            "a fixed amount of search instead of time: the same plan on any machine", 0, 1e9),
     OPTION("seed", INT, seed, "N", "seed of paths, tree and search (the study's)", 0, 9e15),

@@ -26,19 +26,20 @@ enum { STREAM_COMMON, STREAM_REGIME, STREAM_RENT, STREAM_FIRST_INDEXED };
 
 typedef struct streams {
     uint64_t seed, path;
-    int32_t demand, shock, leave, rofr, talks, n;
+    int32_t demand, shock, leave, rofr, talks, group, n;
 } streams;
 
 /* What chance decided for one path before its quarters are written. Quarters count from the start;
  * RUB_NEVER: not in this path. */
 typedef struct draws {
-    double *common;   /* common factor of the demands' innovations (n_quarter) */
-    double *rent;     /* innovation of the rental price (n_quarter) */
-    int32_t *regime;  /* regime that ends in the quarter (n_quarter) */
-    int32_t *shock;   /* quarter of each shock (n_shock) */
-    int32_t *leave;   /* quarter in which each partner's load goes (n_partner) */
-    uint8_t *rofr;    /* (n_partner, n_quarter) */
-    uint8_t *talks;   /* talks close (n_site) */
+    double *common;  /* common factor of the demands' innovations (n_quarter) */
+    double *group;   /* factors of the two classes, then of the regions (2 + n_region, n_quarter) */
+    double *rent;    /* innovation of the rental price (n_quarter) */
+    int32_t *regime; /* regime that ends in the quarter (n_quarter) */
+    int32_t *shock;  /* quarter of each shock (n_shock) */
+    int32_t *leave;  /* quarter in which each partner's load goes (n_partner) */
+    uint8_t *rofr;   /* (n_partner, n_quarter) */
+    uint8_t *talks;  /* talks close (n_site) */
     double *innovate; /* log innovations of one demand (n_quarter) */
 } draws;
 
@@ -48,7 +49,8 @@ static streams streams_of(const rub_study *study, uint64_t seed, int32_t path) {
     s.leave = s.shock + study->process.n_shock;
     s.rofr = s.leave + study->n_partner;
     s.talks = s.rofr + study->n_partner;
-    s.n = s.talks + study->n_site;
+    s.group = s.talks + study->n_site; /* two classes, then regions */
+    s.n = s.group + 2 + study->n_region;
     return s;
 }
 
@@ -133,6 +135,9 @@ static void draw_normals(rub_rng rng, int32_t n, double *out) {
 static void draw_path(const rub_study *study, const streams *s, draws *d) {
     draw_normals(stream(s, STREAM_COMMON), study->n_quarter, d->common);
     draw_normals(stream(s, STREAM_RENT), study->n_quarter, d->rent);
+    for (int32_t i = 0; i < 2 + study->n_region; i++)
+        draw_normals(stream(s, s->group + i), study->n_quarter,
+                     d->group + (size_t)i * (size_t)study->n_quarter);
     rub_rng rng = stream(s, STREAM_REGIME);
     draw_regimes(study, &rng, d->regime);
     for (int32_t i = 0; i < study->process.n_shock; i++) {
@@ -174,6 +179,18 @@ static double shock_factor(const rub_study *study, const draws *d, rub_shock_kin
     return factor;
 }
 
+/* Orders of a generation stop while an export rule lasts. */
+static bool is_banned(const rub_study *study, const draws *d, int32_t g, int32_t t) {
+    for (int32_t i = 0; i < study->process.n_shock; i++) {
+        const rub_study_shock *shock = &study->process.shock[i];
+        bool hits = shock->kind == RUB_SHOCK_EXPORT && t >= d->shock[i] &&
+                    (shock->target < 0 || shock->target == g);
+        if (hits && (shock->quarters == 0 || t < d->shock[i] + shock->quarters))
+            return true;
+    }
+    return false;
+}
+
 /* A slip moves the first quarter only when it comes before the generation could be ordered. */
 static bool is_available(const rub_study *study, const draws *d, int32_t g, int32_t t) {
     const rub_study_generation *gen = &study->generation[g];
@@ -186,7 +203,7 @@ static bool is_available(const rub_study *study, const draws *d, int32_t g, int3
             if (hits && study->start_q + at < first_q)
                 first_q += shock->quarters;
         }
-    return q >= first_q && q <= gen->last_q;
+    return q >= first_q && q <= gen->last_q && !is_banned(study, d, g, t);
 }
 
 /* Season of a calendar quarter: a cosine with its peak in the fourth. */
@@ -208,13 +225,22 @@ static void write_demand(const rub_study *study, const streams *s, const draws *
     const rub_study_demand *demand = &study->demand[index];
     const rub_study_process *process = &study->process;
     double rho = fmin(1.0, fmax(0.0, process->correlation));
+    const double *klass = d->group + (size_t)demand->load_class * (size_t)study->n_quarter;
+    const double *region = demand->region >= 0
+                               ? d->group + (size_t)(2 + demand->region) * (size_t)study->n_quarter
+                               : NULL;
+    double of_class = process->class_correlation;
+    double of_region = region ? process->region_correlation : 0.0; /* else the load's own */
+    double own = fmax(0.0, 1.0 - rho - of_class - of_region);
     double sigma = demand->volatility_per_year / sqrt(QUARTERS_PER_YEAR);
     double log_growth = log1p(demand->growth_per_year) / QUARTERS_PER_YEAR;
     double level = demand->base;
     draw_normals(stream(s, s->demand + index), study->n_quarter, d->innovate);
     for (int32_t t = 0; t < study->n_quarter; t++) {
         if (t > 0) {
-            double z = sqrt(rho) * d->common[t] + sqrt(1.0 - rho) * d->innovate[t];
+            double z =
+                sqrt(rho) * d->common[t] + sqrt(of_class) * klass[t] + sqrt(own) * d->innovate[t];
+            z += region ? sqrt(of_region) * region[t] : 0.0;
             double factor = process->n_regime ? process->regime[d->regime[t]].growth_factor : 1.0;
             level = grow(level, log_growth * factor, demand->saturation) *
                     exp(sigma * z - 0.5 * sigma * sigma);
@@ -279,6 +305,7 @@ static void write_path(const rub_study *study, const streams *s, draws *d, const
 static void draws_clear(draws *d) {
     free(d->common);
     free(d->rent);
+    free(d->group);
     free(d->regime);
     free(d->shock);
     free(d->leave);
@@ -291,14 +318,15 @@ static bool draws_make(const rub_study *study, draws *out) {
     size_t q = (size_t)study->n_quarter;
     *out = (draws){.common = RUB_NEW(double, q),
                    .rent = RUB_NEW(double, q),
+                   .group = RUB_NEW(double, q *(size_t)(2 + study->n_region)),
                    .regime = RUB_NEW(int32_t, q),
                    .shock = RUB_NEW(int32_t, study->process.n_shock),
                    .leave = RUB_NEW(int32_t, study->n_partner),
                    .rofr = RUB_NEW(uint8_t, q * (size_t)study->n_partner),
                    .talks = RUB_NEW(uint8_t, study->n_site),
                    .innovate = RUB_NEW(double, q)};
-    return out->common && out->rent && out->regime && out->shock && out->leave && out->rofr &&
-           out->talks && out->innovate;
+    return out->common && out->rent && out->group && out->regime && out->shock && out->leave &&
+           out->rofr && out->talks && out->innovate;
 }
 
 rub_status rub_process_simulate(const rub_study *study, int32_t n_path, uint64_t seed,

@@ -3,6 +3,8 @@
 #include "plan/facts.h"
 #include "plan/headline.h"
 #include "plan/nearby.h"
+#include "plan/readable.h"
+#include "plan/stability.h"
 #include "plan/worth.h"
 
 #include "base/array.h"
@@ -41,6 +43,7 @@ static json_t *solve_row(const rub_facts *facts, const rub_tree_loss *loss) {
     json_object_set_new(row, "paths", json_integer(facts->study->process.n_path));
     json_object_set_new(row, "tree_distance", json_real(loss->distance_frac));
     json_object_set_new(row, "tree_mean_error", json_real(loss->mean_error_frac));
+    json_object_set_new(row, "tree_spread", json_real(loss->spread_frac));
     json_object_set_new(row, "tree_talks_error", json_real(loss->talks_error));
     return row;
 }
@@ -156,6 +159,29 @@ static void add_summary(json_t *document, const rub_facts *facts) {
     json_object_set_new(document, "blocks", json_integer(facts->problem->n_block));
 }
 
+static rub_status add_stability(json_t *document, const rub_facts *facts, const rub_plan_def *def,
+                                const rub_progress *progress, rub_error *err) {
+    rub_stability_def how = {.n_tree = def->stability,
+                             .n_path = 1000,
+                             .n_thread = def->solve.n_thread,
+                             .solve = def->solve};
+    json_t *answer = NULL;
+    rub_status status = rub_document_stability(facts, &how, progress, &answer, err);
+    if (status == RUB_OK)
+        json_object_set_new(document, "stability", answer);
+    return status == RUB_INTERRUPTED ? RUB_OK : status;
+}
+
+/* Decision trees that say what the plan does, site by site. */
+static json_t *rules_of(const rub_facts *facts) {
+    rub_readable *readable = NULL;
+    if (rub_readable_fit(facts, 3, &readable, NULL) != RUB_OK)
+        return NULL;
+    json_t *rules = rub_readable_document(readable);
+    rub_readable_free(readable);
+    return rules;
+}
+
 static json_t *document_of(const rub_facts *facts, const rub_plan_def *def,
                            const rub_tree_loss *loss) {
     json_t *document = json_object();
@@ -173,6 +199,7 @@ static json_t *document_of(const rub_facts *facts, const rub_plan_def *def,
     }
     json_object_set_new(document, "sites", rub_document_sites(facts));
     json_object_set_new(document, "supply", rub_document_supply(facts));
+    json_object_set_new(document, "rules", rules_of(facts));
     json_object_set_new(document, "commitments", rub_document_commitments(facts));
     json_object_set_new(document, "oversupply", rub_document_oversupply(facts));
     json_object_set_new(document, "estate", rub_document_estate(facts));
@@ -202,6 +229,8 @@ rub_status rub_plan_run(const rub_study *study, const rub_plan_def *def,
         status = add_nearby(result, &facts, def, progress, err);
     if (status == RUB_OK && r.solve.outcome != RUB_OUTCOME_INFEASIBLE && def->evaluate > 0)
         status = add_out_of_sample(result, &facts, def, progress, err);
+    if (status == RUB_OK && r.solve.outcome != RUB_OUTCOME_INFEASIBLE && def->stability > 0)
+        status = add_stability(result, &facts, def, progress, err);
     if (status == RUB_OK && r.solve.outcome != RUB_OUTCOME_INFEASIBLE)
         json_object_set_new(result, "headline", rub_headline(result));
     rub_outcome how = r.solve.outcome;

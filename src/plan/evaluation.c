@@ -5,6 +5,7 @@
 #include "plan/evaluation.h"
 
 #include "base/array.h"
+#include "plan/readable.h"
 #include "plan/rollout.h"
 #include "plan/single.h"
 #include "plan/statistics.h"
@@ -219,7 +220,7 @@ static json_t *document(const rub_facts *facts, const rub_rollouts *r, const rub
 
 rub_status rub_document_out_of_sample(const rub_facts *facts, const rub_evaluation_def *def,
                                       const rub_progress *progress, json_t **out, rub_error *err) {
-    enum { MOST = 3 + RUB_N_RULE };
+    enum { MOST = 4 + RUB_N_RULE };
     if (facts->study->tree.n_node > 0)
         return rub_error_set(err, RUB_INVALID,
                              "the study gives its tree in full, expected a process to sample fresh "
@@ -227,6 +228,7 @@ rub_status rub_document_out_of_sample(const rub_facts *facts, const rub_evaluati
     rub_policy policy[MOST];
     rub_automaton *automaton = NULL;
     rub_tree_policy *plan = NULL;
+    rub_readable *readable = NULL;
     followed mean = {0};
     rub_rollouts r = {0};
     rub_paths seen = {0};
@@ -245,6 +247,10 @@ rub_status rub_document_out_of_sample(const rub_facts *facts, const rub_evaluati
     rub_paths_clear(&seen);
     if (status == RUB_OK) {
         policy[n++] = rub_tree_policy_of(plan, "plan", "this plan, followed as a policy");
+        status = rub_readable_fit(facts, 3, &readable, err);
+    }
+    if (status == RUB_OK) {
+        policy[n++] = rub_readable_policy(readable);
         status = plan_mean(facts, def, automaton, &mean, err);
     }
     if (status == RUB_OK && mean.policy) {
@@ -264,6 +270,7 @@ rub_status rub_document_out_of_sample(const rub_facts *facts, const rub_evaluati
     }
     rub_rollouts_clear(&r);
     clear_followed(&mean);
+    rub_readable_free(readable);
     rub_tree_policy_free(plan);
     rub_automata_free(automaton, facts->study->n_site);
     if (status != RUB_OK) {

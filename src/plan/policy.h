@@ -59,6 +59,9 @@ typedef enum rub_rule {
     RUB_N_RULE
 } rub_rule;
 
+/* Rank of an action in the plain course of a state; go: the block is wanted. */
+double rub_rule_rank(rub_action action, bool go);
+
 rub_policy rub_rule_policy(rub_rule rule, const rub_problem *problem);
 
 #endif

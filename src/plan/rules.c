@@ -57,7 +57,7 @@ static void look(const void *self, const rub_sight *sight, void *scratch) {
 }
 
 /* Ranks; what is not listed comes last but before leaving. */
-static double rank(rub_action action, bool go) {
+double rub_rule_rank(rub_action action, bool go) {
     switch (action) {
     case RUB_ACTION_NONE:
     case RUB_ACTION_SERVE:
@@ -120,7 +120,7 @@ static double score_myopic(const void *self, const rub_sight *sight, const void 
     (void)self, (void)flow;
     bool goes_on = s->stage == RUB_STAGE_BUILDING || s->stage == RUB_STAGE_FITTING;
     bool go = goes_on || wants(sight, scratch, block, s);
-    return rank((rub_action)one->action, go) + by_generation(sight, one, s->training);
+    return rub_rule_rank((rub_action)one->action, go) + by_generation(sight, one, s->training);
 }
 
 static double score_contracted(const void *self, const rub_sight *sight, const void *scratch,
@@ -130,7 +130,7 @@ static double score_contracted(const void *self, const rub_sight *sight, const v
     const rub_block_state *s = &a->state[one->from];
     (void)self, (void)scratch, (void)flow;
     bool open = s->stage == RUB_STAGE_TALKS || s->stage == RUB_STAGE_OPTION; /* not a contract */
-    return rank((rub_action)one->action, !open) + by_generation(sight, one, s->training);
+    return rub_rule_rank((rub_action)one->action, !open) + by_generation(sight, one, s->training);
 }
 
 static double score_cancel(const void *self, const rub_sight *sight, const void *scratch,

@@ -312,6 +312,38 @@ static double distance(const grower *g, int32_t t) {
     return n ? sum / n : 0.0;
 }
 
+static double node_value(const grower *g, int32_t node, int32_t column) {
+    return g->tree.feature[(size_t)node * (size_t)g->tree.n_feature + (size_t)column];
+}
+
+/* Error of the mean and share of the variance that quarter t's nodes keep of one load. */
+static void compare_load(const grower *g, int32_t t, int32_t column, double *error, double *kept) {
+    double mean = 0.0, nodes = 0.0, squares = 0.0, between = 0.0, n = g->paths->n_path;
+    for (int32_t i = 0; i < g->paths->n_path; i++) {
+        mean += path_at(g->paths, i, t)[column] / n;
+        nodes += node_value(g, g->node_of[i], column) / n;
+    }
+    for (int32_t i = 0; i < g->paths->n_path; i++) {
+        double x = path_at(g->paths, i, t)[column] - mean;
+        double y = node_value(g, g->node_of[i], column) - mean;
+        squares += x * x;
+        between += y * y;
+    }
+    *error = mean != 0 ? fabs(nodes - mean) / fabs(mean) : 0.0;
+    *kept = squares > 0 ? fmin(1.0, between / squares) : 1.0;
+}
+
+static void measure_quarter(const grower *g, int32_t t, rub_tree_loss *loss) {
+    int32_t n = g->study->n_demand * (g->tree.n_quarter - 1);
+    for (int32_t d = 0; d < g->study->n_demand; d++) {
+        double error, kept;
+        compare_load(g, t, g->f.demand + d, &error, &kept);
+        loss->mean_error_frac = fmax(loss->mean_error_frac, error);
+        loss->spread_frac += t > 0 && n > 0 ? kept / n : 0.0;
+    }
+    loss->distance_frac += distance(g, t) / g->tree.n_quarter;
+}
+
 static rub_status grow(grower *g, rub_tree_loss *loss) {
     int32_t n_path = g->paths->n_path, first = 0;
     int32_t *member = RUB_NEW(int32_t, n_path), *cluster = RUB_NEW(int32_t, n_path);
@@ -323,7 +355,7 @@ static rub_status grow(grower *g, rub_tree_loss *loss) {
         int32_t last = g->tree.n_node;
         add_means(g, t);
         round_events(g, t, first, last);
-        loss->distance_frac += distance(g, t) / g->tree.n_quarter;
+        measure_quarter(g, t, loss);
         for (int32_t n = first; status == RUB_OK && t + 1 < g->tree.n_quarter && n < last; n++)
             status = branch(g, n, member, cluster);
         if (t + 1 == g->tree.n_quarter)

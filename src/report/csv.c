@@ -6,8 +6,8 @@
 #include <string.h>
 
 const char *const rub_report_tables[] = {
-    "sites",      "ahead",       "supply",  "capex",       "npv",    "policies", "estate",
-    "oversupply", "utilisation", "returns", "commitments", "yields", "sources",  NULL};
+    "sites",       "ahead",   "supply",      "capex", "npv",    "policies", "estate", "oversupply",
+    "utilisation", "returns", "commitments", "rules", "yields", "sources",  NULL};
 
 /* Quotes a cell where it needs it (RFC 4180). */
 static void cell(rub_text *out, const char *s) {
@@ -140,6 +140,21 @@ static void supply(rub_text *out, const json_t *document) {
     }
 }
 
+/* A row for each leaf of a site's and stage's decision tree. */
+static void rule_rows(rub_text *out, const json_t *document) {
+    rub_text_add(out, "site,stage,accuracy,if,do,probability\n");
+    RUB_PART_EACH(rub_part(document, "rules"), i, stage)
+    RUB_PART_EACH(rub_part(stage, "rules"), k, rule) {
+        cell(out, rub_part_string(stage, "site"));
+        rub_text_add(out, ",%s,%.4g,", rub_part_string(stage, "stage"),
+                     rub_part_number(stage, "accuracy"));
+        cell(out, rub_part_string(rule, "if"));
+        rub_text_add(out, ",");
+        cell(out, rub_part_string(rule, "do"));
+        rub_text_add(out, ",%.4g\n", rub_part_number(rule, "probability"));
+    }
+}
+
 rub_status rub_report_csv(const json_t *document, const char *table, char **out, rub_error *err) {
     rub_text text = {0};
     if (!strcmp(table, "sites"))
@@ -176,6 +191,8 @@ rub_status rub_report_csv(const json_t *document, const char *table, char **out,
         ROWS(&text, rub_part(document, "commitments"), "site", "action", "block_mw",
              "acting_beats_waiting_usd", "keeping_beats_leaving_usd",
              "keeping_beats_leaving_usd_per_mw");
+    else if (!strcmp(table, "rules"))
+        rule_rows(&text, document);
     else if (!strcmp(table, "yields"))
         ROWS(&text, rub_part(rub_part(document, "yields"), "by_workload"), "workload", "generation",
              "tok_per_s_per_mw", "usd_per_mtok", "rate_per_s", "tp", "weights", "kv_cache",

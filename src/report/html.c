@@ -339,6 +339,7 @@ rub_status rub_report_html(const json_t *document, char **out, rub_error *err) {
         rub_html_estate(&text, document);
         money(&text, document);
         worth(&text, document);
+        rub_html_rules(&text, document);
         rub_html_nearby(&text, document);
         out_of_sample(&text, document);
     }

@@ -167,6 +167,36 @@ void rub_html_nearby(rub_text *out, const json_t *document) {
     rub_text_add(out, "</ul>");
 }
 
+void rub_html_rules(rub_text *out, const json_t *document) {
+    const json_t *rows = rub_part(document, "rules");
+    if (json_array_size(rows) == 0)
+        return;
+    rub_text_add(out,
+                 "<h2>Rules in words</h2><p class=\"sub\">What the plan does later, as at most "
+                 "three questions for each site and stage, and how much of the plan they "
+                 "tell.</p><table><tr><th>site</th><th>while</th><th>what to do</th><th "
+                 "class=\"n\">tell</th></tr>");
+    RUB_PART_EACH(rows, i, stage) {
+        char a[32];
+        rub_text_add(out, "<tr>");
+        cell(out, rub_part_string(stage, "site"), false);
+        cell(out, rub_part_string(stage, "stage"), false);
+        rub_text_add(out, "<td>");
+        RUB_PART_EACH(rub_part(stage, "rules"), k, rule) {
+            rub_text_add(out, "<b>%s</b>", rub_part_string(rule, "do"));
+            if (*rub_part_string(rule, "if")) {
+                rub_text_add(out, " if ");
+                rub_part_escape(out, rub_part_string(rule, "if"));
+            }
+            rub_text_add(out, " (%.0f %%)<br>", 100 * rub_part_number(rule, "probability"));
+        }
+        rub_text_add(out, "</td>");
+        cell(out, rub_part_share(rub_part_number(stage, "accuracy"), a), true);
+        rub_text_add(out, "</tr>");
+    }
+    rub_text_add(out, "</table>");
+}
+
 void rub_html_since(rub_text *out, const json_t *document) {
     const json_t *old = rub_part(document, "since");
     if (!old)

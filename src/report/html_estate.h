@@ -8,6 +8,7 @@
 
 void rub_html_since(rub_text *out, const json_t *document);
 void rub_html_estate(rub_text *out, const json_t *document);
+void rub_html_rules(rub_text *out, const json_t *document);
 void rub_html_nearby(rub_text *out, const json_t *document);
 
 #endif

@@ -295,6 +295,25 @@ static void out_of_sample(screen *s, const json_t *document) {
                      rub_part_number(o, "regret_paths"));
 }
 
+static void stability(screen *s, const json_t *document) {
+    const json_t *o = rub_part(document, "stability");
+    static const char *const side[] = {"in_sample", "out_of_sample"};
+    if (!o)
+        return;
+    heading(s, "Stability: other trees from other paths");
+    for (size_t i = 0; i < 2; i++) {
+        const json_t *x = rub_part(o, side[i]);
+        char a[32], b[32], c[32], d[32];
+        rub_text_add(
+            &s->text, "  %-42s mean %s, deviation %s (%.1f %%), %s to %s, %.0f trees\n",
+            i ? "worth of their plans on fresh futures" : "worth on their own tree",
+            rub_text_usd(rub_part_number(x, "mean_usd"), a),
+            rub_text_usd(rub_part_number(x, "sd_usd"), b), 100 * rub_part_number(x, "sd_frac"),
+            rub_text_usd(rub_part_number(x, "least_usd"), c),
+            rub_text_usd(rub_part_number(x, "most_usd"), d), rub_part_number(o, "planned"));
+    }
+}
+
 static void comparisons(screen *s, const json_t *document) {
     RUB_PART_EACH(rub_part(document, "comparisons"), i, comparison) {
         rub_text title = {0};
@@ -344,6 +363,7 @@ rub_status rub_report_terminal(const json_t *document, bool colour, char **out, 
     worth(&s, document);
     nearby(&s, document);
     out_of_sample(&s, document);
+    stability(&s, document);
     comparisons(&s, document);
     proof(&s, document);
     return rub_part_finish(&s.text, out, err);

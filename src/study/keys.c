@@ -160,6 +160,10 @@ static const rub_field process_fields[] = {
     COUNT(rub_study_process, n_path, "paths", "2000", 1, 100000, "4000", "Futures simulated."),
     NUMBER(rub_study_process, correlation, "correlation", "%", "50%", 0, 1, "60%",
            "Between the demands' innovations."),
+    NUMBER(rub_study_process, class_correlation, "class_correlation", "%", "0%", 0, 1, "20%",
+           "On top of it, between loads of one class; the three add up to at most 100 %."),
+    NUMBER(rub_study_process, region_correlation, "region_correlation", "%", "0%", 0, 1, "10%",
+           "On top of it, between loads of one region."),
     NUMBER(rub_study_process, yield_trend_per_year, "yield_trend", "%/yr", "0%/yr", -0.9, 10,
            "25%/yr", "Software: growth of tokens/s from the same MW."),
     NUMBER(rub_study_process, rent_trend_per_year, "rent_trend", "%/yr", "0%/yr", -0.9, 10,
@@ -182,10 +186,10 @@ static const rub_field regime_fields[] = {
 };
 
 static const rub_field shock_fields[] = {
-    CHOICE(rub_study_shock, kind, "kind", "demand|efficiency|slip|price|rent|depth|grid", 0, NULL,
-           "slip",
+    CHOICE(rub_study_shock, kind, "kind", "demand|efficiency|slip|price|rent|depth|grid|export", 0,
+           NULL, "slip",
            "What it hits: demand, tokens/s per MW, an accelerator's date or price, rental "
-           "prices, rental and sublet depth, a region's grid."),
+           "prices, rental and sublet depth, a region's grid, orders of an accelerator (export)."),
     PART("target", "", "gb300", "The demand, accelerator or region hit; all by default."),
     NUMBER(rub_study_shock, factor, "factor", "", "1", 0, 1000, "0.6",
            "Multiplies what is hit from then on (not for slip)."),

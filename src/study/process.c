@@ -116,7 +116,7 @@ static void read_regimes(rub_reader *r, const rub_entry *process) {
 static rub_section target_section(rub_shock_kind kind) {
     if (kind == RUB_SHOCK_DEMAND)
         return RUB_SECTION_DEMAND;
-    if (kind == RUB_SHOCK_SLIP || kind == RUB_SHOCK_PRICE)
+    if (kind == RUB_SHOCK_SLIP || kind == RUB_SHOCK_PRICE || kind == RUB_SHOCK_EXPORT)
         return RUB_SECTION_ACCELERATORS;
     return kind == RUB_SHOCK_GRID ? RUB_SECTION_REGIONS : RUB_N_SECTION;
 }
@@ -140,11 +140,12 @@ static void read_target(rub_reader *r, const rub_entry *entry, rub_study_shock *
 static void check_span(rub_reader *r, const rub_entry *entry, const rub_study_shock *shock) {
     static const struct {
         const char *key, *only;
-        rub_shock_kind kind;
-    } spans[] = {{"delay", "slip", RUB_SHOCK_SLIP}, {"lasts", "grid", RUB_SHOCK_GRID}};
+        rub_shock_kind kind, or ;
+    } spans[] = {{"delay", "slip", RUB_SHOCK_SLIP, RUB_SHOCK_SLIP},
+                 {"lasts", "grid or export", RUB_SHOCK_GRID, RUB_SHOCK_EXPORT}};
     for (size_t i = 0; i < RUB_LEN(spans); i++) {
         const rub_yaml_node *value = rub_entry_get(entry, spans[i].key);
-        if (value && shock->kind != spans[i].kind)
+        if (value && shock->kind != spans[i].kind && shock->kind != spans[i].or)
             rub_reader_report(r, value, RUB_INVALID,
                               "shock '%s' has '%s', expected it only for kind %s", shock->name,
                               spans[i].key, spans[i].only);
@@ -159,7 +160,8 @@ static void read_shock(rub_reader *r, const rub_entry *entry, rub_study_shock *s
     rub_entry_read(r, entry, shock);
     read_target(r, entry, shock);
     check_span(r, entry, shock);
-    if (shock->kind != RUB_SHOCK_SLIP && !rub_entry_get(entry, "factor"))
+    bool no_factor = shock->kind == RUB_SHOCK_SLIP || shock->kind == RUB_SHOCK_EXPORT;
+    if (!no_factor && !rub_entry_get(entry, "factor"))
         rub_reader_report(r, entry->at, RUB_INVALID,
                           "shock '%s' has no 'factor', expected a plain number such as '0.6'",
                           shock->name);
@@ -200,7 +202,14 @@ void rub_reader_process(rub_reader *r) {
                           rub_yaml_kind_text(map));
         return;
     }
-    rub_entry_read(r, &entry, &r->study->process);
+    rub_study_process *p = &r->study->process;
+    rub_entry_read(r, &entry, p);
+    double all = p->correlation + p->class_correlation + p->region_correlation;
+    if (all > 1.0 + SUM_TOLERANCE)
+        rub_reader_report(
+            r, entry.at, RUB_INVALID,
+            "the correlations of the process add up to %.4g %%, expected at most 100 %%",
+            100.0 * all);
     read_regimes(r, &entry);
     read_shocks(r, &entry);
 }

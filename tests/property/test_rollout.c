@@ -12,8 +12,12 @@
 #include <string.h>
 
 #include "../small_study.h"
+#include "plan/readable.h"
 #include "plan/rollout.h"
+#include "plan/stability.h"
 #include "plan/statistics.h"
+
+enum { N_POLICY = 2 + RUB_N_RULE };
 
 /* A solved study with its policies. */
 typedef struct solved {
@@ -28,7 +32,8 @@ typedef struct solved {
     rub_facts facts;
     rub_automaton *automaton;
     rub_tree_policy *followed;
-    rub_policy policy[1 + RUB_N_RULE];
+    rub_readable *readable;
+    rub_policy policy[N_POLICY];
 } solved;
 
 #define OK(expr)                                                                                   \
@@ -64,9 +69,12 @@ static void solve(solved *s, const char *const *overrides, size_t n) {
     s->policy[0] = rub_tree_policy_of(s->followed, "plan", "");
     for (int k = 0; k < RUB_N_RULE; k++)
         s->policy[1 + k] = rub_rule_policy((rub_rule)k, &s->problem);
+    OK(rub_readable_fit(&s->facts, 3, &s->readable, &err));
+    s->policy[1 + RUB_N_RULE] = rub_readable_policy(s->readable);
 }
 
 static void clear(solved *s) {
+    rub_readable_free(s->readable);
     rub_tree_policy_free(s->followed);
     rub_automata_free(s->automaton, s->study->n_site);
     rub_evaluation_clear(&s->evaluation);
@@ -83,8 +91,8 @@ static rub_rollouts run(const solved *s, int32_t n_path, int32_t n_thread, int32
     rub_error err = {0};
     rub_rollouts r = {0};
     rub_rollout_def def = {.n_path = n_path, .seed = 99, .n_thread = n_thread, .n_audit = n_audit};
-    OK(rub_rollout_run(s->study, &s->yields, s->automaton, s->policy, 1 + RUB_N_RULE, &def, NULL,
-                       &r, &err));
+    OK(rub_rollout_run(s->study, &s->yields, s->automaton, s->policy, N_POLICY, &def, NULL, &r,
+                       &err));
     return r;
 }
 
@@ -135,7 +143,7 @@ static void nothing_later_is_seen(void **state) {
     double *mixed = malloc(row * sizeof *mixed);
     int differ = 0;
     for (int i = 0; i + 1 < 24; i++)
-        for (int k = 0; k < 1 + RUB_N_RULE; k++) {
+        for (int k = 0; k < N_POLICY; k++) {
             int32_t cut = 1 + i % (paths.n_quarter - 1);
             rub_tree tree[2] = {0};
             rub_problem problem[2] = {0};
@@ -178,7 +186,7 @@ static void knowing_is_never_worse(void **state) {
     OK(rub_process_simulate(s.study, 8, 77, &paths, &err));
     size_t row = (size_t)paths.n_quarter * (size_t)paths.n_feature;
     for (int i = 0; i < 8; i++)
-        for (int k = 0; k < 1 + RUB_N_RULE; k++) {
+        for (int k = 0; k < N_POLICY; k++) {
             rub_tree tree = {0};
             rub_problem problem = {0};
             rub_plan plan = {0}, known = {0};
@@ -231,6 +239,58 @@ static void a_certain_future_is_worth_what_the_plan_says(void **state) {
     clear(&s);
 }
 
+/* More questions tell no less of the plan; answers of a stage add up. */
+static void rules_tell_the_plan(void **state) {
+    (void)state;
+    solved s;
+    rub_error err = {0};
+    double told[2] = {0};
+    solve(&s, NULL, 0);
+    for (int deep = 0; deep < 2; deep++) {
+        rub_readable *r = NULL;
+        OK(rub_readable_fit(&s.facts, deep ? 3 : 0, &r, &err));
+        json_t *rows = rub_readable_document(r);
+        assert_true(json_array_size(rows) > 0 || deep);
+        for (size_t i = 0; i < json_array_size(rows); i++) {
+            const json_t *row = json_array_get(rows, i), *rules = json_object_get(row, "rules");
+            double sum = 0.0;
+            told[deep] += json_number_value(json_object_get(row, "accuracy")) *
+                          json_number_value(json_object_get(row, "share"));
+            for (size_t k = 0; k < json_array_size(rules); k++)
+                sum += json_number_value(json_object_get(json_array_get(rules, k), "probability"));
+            assert_true(fabs(sum - 1.0) < 1e-9);
+            assert_true(json_array_size(rules) <= 8);
+            assert_true(deep || json_array_size(rules) == 1);
+        }
+        json_decref(rows);
+        rub_readable_free(r);
+    }
+    assert_true(told[1] >= told[0]);
+    clear(&s);
+}
+
+static void other_trees_give_about_the_same(void **state) {
+    (void)state;
+    solved s;
+    rub_error err = {0};
+    json_t *out = NULL;
+    solve(&s, NULL, 0);
+    rub_stability_def def = {
+        .n_tree = 3, .n_path = 100, .n_thread = 1, .solve = rub_solve_default()};
+    def.solve.iterations = 2;
+    OK(rub_document_stability(&s.facts, &def, NULL, &out, &err));
+    assert_int_equal(json_integer_value(json_object_get(out, "planned")), 3);
+    const json_t *in = json_object_get(out, "in_sample");
+    double mean = json_number_value(json_object_get(in, "mean_usd"));
+    assert_true(json_number_value(json_object_get(in, "least_usd")) <= mean);
+    assert_true(json_number_value(json_object_get(in, "most_usd")) >= mean);
+    /* the tree's own worth is one of the same kind: within ten deviations of the mean */
+    double sd = json_number_value(json_object_get(in, "sd_usd"));
+    assert_true(sd > 0 && fabs(s.solve.value_usd - mean) < 10 * sd + 0.05 * fabs(mean));
+    json_decref(out);
+    clear(&s);
+}
+
 static void estimates_by_hand(void **state) {
     (void)state;
     const double x[] = {4, 1, 3, 2}, y[] = {5, 2, 5, 2};
@@ -254,6 +314,8 @@ int main(void) {
         cmocka_unit_test(nothing_later_is_seen),
         cmocka_unit_test(knowing_is_never_worse),
         cmocka_unit_test(a_certain_future_is_worth_what_the_plan_says),
+        cmocka_unit_test(rules_tell_the_plan),
+        cmocka_unit_test(other_trees_give_about_the_same),
         cmocka_unit_test(estimates_by_hand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
