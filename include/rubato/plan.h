@@ -37,6 +37,16 @@ void rub_yields_clear(rub_yields *yields);
 rub_status rub_plan_problem(const rub_study *study, const rub_tree *tree, const rub_yields *yields,
                             rub_problem *out, rub_error *err);
 
+/* A solved plan to start the next solve from: of the same study, or with some of its values changed. */
+typedef struct rub_plan_warm {
+    rub_plan plan;
+    double *multiplier;
+    size_t n_multiplier;
+    double gap_frac; /* how near that plan is to its bound */
+} rub_plan_warm;
+
+void rub_plan_warm_clear(rub_plan_warm *warm);
+
 /* Settings of the chain. */
 typedef struct rub_plan_def {
     rub_solve_def solve;
@@ -45,6 +55,8 @@ typedef struct rub_plan_def {
     int32_t evaluate;       /* fresh futures to run the plan on, against simpler plans; 0: none */
     int32_t stability;      /* other trees to plan on, for the worth's spread; 0: none */
     double evaluate_time_s; /* time for planning futures as if they were known (regret) */
+    const rub_plan_warm *warm;  /* where to start, or NULL */
+    rub_plan_warm *keep;        /* filled with this run's plan, or NULL */
     const char *const *what_if; /* overrides, for the record (n_what_if) */
     size_t n_what_if;
 } rub_plan_def;

@@ -197,8 +197,10 @@ typedef struct rub_solve_def {
     uint64_t seed;
     int64_t
         iterations; /* > 0: a fixed amount of search instead of time (same plan on any machine) */
-    const rub_plan *warm; /* a plan of the same problem shape to start from, or NULL */
-    bool keep_root;       /* the root's steps are those of warm; the rest is planned anew */
+    const rub_plan *warm;     /* a plan of the same problem shape to start from, or NULL */
+    const double *multiplier; /* with warm: those of its solve (rub_solve_result), or NULL */
+    size_t n_multiplier;
+    bool keep_root; /* the root's steps are those of warm; the rest is planned anew */
     bool
         explain; /* when no plan exists: find out why (some seconds), else only that there is none */
 } rub_solve_def;
@@ -216,6 +218,9 @@ typedef struct rub_solve_result {
     /* prices: what one more unit is worth at a node, probability and discount taken out [USD] */
     double *unit_price; /* per unit-quarter; m as in rent_in (n_node, n_region + 1); may be NULL */
     double *budget_price; /* USD of objective per USD of budget (n_budget); may be NULL */
+    double
+        *multiplier; /* of all rows that blocks share, to start the next solve from; may be NULL */
+    size_t n_multiplier;
     char reason[1024]; /* infeasible: which constraint, where, by how much, in the study's words */
 } rub_solve_result;
 

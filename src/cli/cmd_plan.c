@@ -6,6 +6,7 @@
 #include "rubato/plan.h"
 #include "rubato/report.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -28,8 +29,9 @@ static void defaults(void *settings) {
 }
 
 static rub_status run_one(const char *path, const plan_settings *s, const char *const *overrides,
-                          size_t n, bool worth, const rub_progress *progress, json_t **document,
-                          rub_outcome *outcome, rub_error *err) {
+                          size_t n, rub_plan_warm *base, const rub_progress *progress,
+                          json_t **document, rub_outcome *outcome, rub_error *err) {
+    const bool worth = n == 0;
     rub_study *study = NULL;
     rub_status status = rub_study_read(path, overrides, n, &study, err);
     if (status != RUB_OK)
@@ -43,6 +45,10 @@ static rub_status run_one(const char *path, const plan_settings *s, const char *
     def.worth_time_s = s->worth_time;
     def.stability = worth ? (int32_t)s->stability : 0;
     def.evaluate = worth ? (int32_t)s->evaluate : 0;
+    def.keep = worth ? base : NULL;
+    def.warm = worth ? NULL : base;
+    if (!worth) /* as near to its bound as the plan that it is set beside */
+        def.solve.gap_frac = fmax(def.solve.gap_frac, base->gap_frac);
     def.what_if = overrides;
     def.n_what_if = n;
     if (s->seed >= 0)
@@ -53,15 +59,15 @@ static rub_status run_one(const char *path, const plan_settings *s, const char *
     return status;
 }
 
-/* Each --what-if is planned on its own and set beside the plan of the study as it stands. */
+/* Each --what-if is planned from the study's plan on and set beside the plan of the study as it stands. */
 static rub_status compare(const char *path, const plan_settings *s, const rub_progress *progress,
-                          json_t *base, rub_error *err) {
+                          rub_plan_warm *warm, json_t *base, rub_error *err) {
     json_t *all = json_array();
     for (size_t i = 0; i < s->what_if.n; i++) {
         json_t *other = NULL;
         rub_outcome outcome;
         rub_status status =
-            run_one(path, s, &s->what_if.values[i], 1, false, progress, &other, &outcome, err);
+            run_one(path, s, &s->what_if.values[i], 1, warm, progress, &other, &outcome, err);
         if (status != RUB_OK) {
             json_decref(all);
             return status;
@@ -125,14 +131,16 @@ static int run(const rub_command *self, const void *settings, int n_args, char *
     rub_error err = {0};
     json_t *document = NULL;
     rub_outcome outcome = RUB_OUTCOME_GAP;
+    rub_plan_warm warm = {0};
     json_t *old = NULL;
     rub_status status = s->since ? rub_report_read(s->since, &old, &err) : RUB_OK;
     if (status == RUB_OK && !s->no_files)
         status = rub_folder_make(s->out, &err);
     if (status == RUB_OK)
-        status = run_one(args[0], s, NULL, 0, true, &progress, &document, &outcome, &err);
+        status = run_one(args[0], s, NULL, 0, &warm, &progress, &document, &outcome, &err);
     if (status == RUB_OK && outcome != RUB_OUTCOME_INFEASIBLE)
-        status = compare(args[0], s, &progress, document, &err);
+        status = compare(args[0], s, &progress, &warm, document, &err);
+    rub_plan_warm_clear(&warm);
     rub_command_progress_end();
     if (status == RUB_OK && old)
         json_object_set_new(document, "since", rub_plan_since(old, document));

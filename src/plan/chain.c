@@ -16,6 +16,12 @@ rub_plan_def rub_plan_default(void) {
         .solve = rub_solve_default(), .worth = true, .worth_time_s = 20.0, .evaluate_time_s = 20.0};
 }
 
+void rub_plan_warm_clear(rub_plan_warm *warm) {
+    rub_plan_clear(&warm->plan);
+    free(warm->multiplier);
+    *warm = (rub_plan_warm){0};
+}
+
 static const char *outcome_text(rub_outcome outcome) {
     static const char *const text[] = {"gap", "time limit", "stopped", "infeasible"};
     return text[outcome];
@@ -80,7 +86,13 @@ static rub_status decide(const rub_study *study, const rub_plan_def *def,
         RUB_TRY(rub_process_simulate(study, study->process.n_path, study->seed, &r->paths, err));
     RUB_TRY(rub_tree_reduce(study, study->tree.n_node ? NULL : &r->paths, &r->tree, &r->loss, err));
     RUB_TRY(rub_plan_problem(study, &r->tree, &r->yields, &r->problem, err));
-    RUB_TRY(rub_portfolio_solve(&r->problem, &def->solve, progress, &r->plan, &r->solve, err));
+    rub_solve_def solve = def->solve;
+    if (def->warm) {
+        solve.warm = &def->warm->plan;
+        solve.multiplier = def->warm->multiplier;
+        solve.n_multiplier = def->warm->n_multiplier;
+    }
+    RUB_TRY(rub_portfolio_solve(&r->problem, &solve, progress, &r->plan, &r->solve, err));
     if (r->solve.outcome == RUB_OUTCOME_INFEASIBLE)
         return RUB_OK;
     RUB_TRY(rub_plan_evaluate(&r->problem, &r->plan, &r->evaluation, err));
@@ -234,6 +246,12 @@ rub_status rub_plan_run(const rub_study *study, const rub_plan_def *def,
     if (status == RUB_OK && r.solve.outcome != RUB_OUTCOME_INFEASIBLE)
         json_object_set_new(result, "headline", rub_headline(result));
     rub_outcome how = r.solve.outcome;
+    if (status == RUB_OK && def->keep && how != RUB_OUTCOME_INFEASIBLE) {
+        *def->keep =
+            (rub_plan_warm){r.plan, r.solve.multiplier, r.solve.n_multiplier, r.solve.gap_frac};
+        r.plan = (rub_plan){0};
+        r.solve.multiplier = NULL;
+    }
     clear(&r);
     if (status != RUB_OK) {
         json_decref(result);

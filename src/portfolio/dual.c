@@ -355,6 +355,30 @@ void rub_dual_sample(rub_dual *d, double share) {
                    n * sizeof *d->sample);
 }
 
+static void add_caps(void *ctx, int32_t chunk, int32_t thread) {
+    const rub_dual *d = ctx;
+    const rub_problem *p = d->p;
+    size_t pools = (size_t)rub_market_n_cap(p);
+    (void)thread;
+    for (int32_t n = chunk * CHUNK; n < p->n_node && n < (chunk + 1) * CHUNK; n++) {
+        double *cap = d->caps + (size_t)n * pools;
+        memset(cap, 0, pools * sizeof *cap);
+        for (int32_t s = 0; s < d->l->n_site; s++) {
+            const rub_level_site *site = &d->l->site[s];
+            uint16_t e = d->path[(size_t)s * (size_t)p->n_node + (size_t)n];
+            const rub_arc_terms *f = &site->level[p->tree->quarter[n]].entry[e].f;
+            if (f->own_mw > 0)
+                cap[(site->region * p->n_gen + f->live_gen) * 2 + f->training] +=
+                    site->n_block * f->own_mw;
+        }
+    }
+}
+
+void rub_dual_caps(rub_dual *d, double *cap) {
+    d->caps = cap;
+    rub_parallel_for((d->p->n_node + CHUNK - 1) / CHUNK, d->n_thread, add_caps, d);
+}
+
 const uint16_t *rub_dual_path(const rub_dual *d, int32_t block) {
     return d->sample + (size_t)block * (size_t)d->p->n_node;
 }

@@ -21,6 +21,14 @@ double rub_dual_bound(rub_dual *dual, const rub_prices *prices);
 void rub_dual_improve(rub_dual *dual, rub_prices *prices, double value, double gap_frac,
                       int32_t turns, bool afresh, double *bound);
 
+/* Prices as one vector of rub_dual_rows_n, for keeping, and back. */
+size_t rub_dual_rows_n(const rub_dual *dual);
+void rub_dual_store(const rub_dual *dual, const rub_prices *prices, double *out);
+void rub_dual_load(const rub_dual *dual, const double *from, rub_prices *prices);
+
+/* Live MW of all blocks at the last prices evaluated (n_node, rub_market_n_cap). */
+void rub_dual_caps(rub_dual *dual, double *cap);
+
 /* A path for the block (entries, n_node), drawn from those of the turns by their weight in the average:
  * on average such paths are the solution of the linear relaxation. */
 const uint16_t *rub_dual_path(const rub_dual *dual, int32_t block);

@@ -34,6 +34,7 @@ struct rub_dual {
     double *own;      /* best use of a MW (n_region, n_gen, 2, n_node) */
     uint8_t *own_use; /* 0 idle, 1 inference, 2 training */
     const rub_prices *prices;
+    double *caps; /* where rub_dual_caps writes */
     rub_volume volume;
     rub_rng rng;
     uint16_t *sample; /* a path for each block, drawn from those of all turns by their weight in the

@@ -63,6 +63,12 @@ static void scatter(const rub_dual *d, const double *v, rub_prices *x) {
     rub_prices_spread_budget(d->p, x);
 }
 
+size_t rub_dual_rows_n(const rub_dual *d) { return d->at.n; }
+
+void rub_dual_store(const rub_dual *d, const rub_prices *x, double *out) { gather(d, x, out); }
+
+void rub_dual_load(const rub_dual *d, const double *from, rub_prices *x) { scatter(d, from, x); }
+
 /* A new start: the best point is x, the average its residual. */
 static bool restart(rub_dual *d, rub_prices *x) {
     size_t n = d->at.n;

@@ -358,6 +358,37 @@ static void clear_node(const rub_problem *p, int32_t node, rub_plan *plan) {
     memset(plan->shipped + n * (size_t)p->n_link, 0, (size_t)p->n_link * sizeof(double));
 }
 
+/* What region r uses of its inference balance beyond what it has [tokens/s]. */
+static double lacks(const rub_problem *p, int32_t node, int32_t r, const rub_plan *plan) {
+    size_t n = (size_t)node, step = (n * (size_t)(p->n_region + 1) + (size_t)r) * (size_t)p->n_step;
+    double sum = 0.0;
+    for (int32_t g = 0; g < p->n_gen; g++)
+        sum -=
+            plan->infer_mw[(n * (size_t)p->n_region + (size_t)r) * (size_t)p->n_gen + (size_t)g] *
+            p->tok_per_s_per_mw[n * (size_t)p->n_gen + (size_t)g];
+    for (int32_t s = 0; s < p->n_step; s++)
+        sum += plan->rent_out[step + (size_t)s] - plan->rent_in[step + (size_t)s];
+    for (int32_t i = 0; i < p->n_demand; i++)
+        if (balance_of(p, i) == r)
+            sum += plan->served[n * (size_t)p->n_demand + (size_t)i];
+    for (int32_t l = 0; l < p->n_link; l++) {
+        double x = plan->shipped[n * (size_t)p->n_link + (size_t)l];
+        sum += p->study->link[l].from == r ? x : p->study->link[l].to == r ? -x : 0.0;
+    }
+    return sum;
+}
+
+/* Rounding may have a region send on a hair more than it has: what is sent is trimmed to it. */
+static void trim(const rub_problem *p, int32_t node, rub_plan *plan) {
+    for (int32_t pass = 0; pass < p->n_region; pass++)
+        for (int32_t l = 0; l < p->n_link; l++) {
+            double *sent = &plan->shipped[(size_t)node * (size_t)p->n_link + (size_t)l];
+            double over = *sent > 0 ? lacks(p, node, p->study->link[l].from, plan) : 0.0;
+            if (over > 0 && over < 1e-9 * *sent)
+                *sent -= over * (1 + 1e-6);
+        }
+}
+
 double rub_market_clear(rub_market *k, int32_t node, const double *cap, rub_plan *plan,
                         double *unit_price) {
     const rub_problem *p = k->p;
@@ -384,6 +415,8 @@ double rub_market_clear(rub_market *k, int32_t node, const double *cap, rub_plan
         double must = p->study->demand[i].must_serve_frac * p->demand[at];
         worth -= p->penalty_usd[at] * p->demand[at] + must_usd(p, node) * must;
     }
+    if (plan)
+        trim(p, node, plan);
     for (int32_t m = 0; unit_price && m <= p->n_region; m++)
         unit_price[m] = fmax(0.0, -k->reduced[k->n + m]) / unit_of(k, m);
     return worth;

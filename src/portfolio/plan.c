@@ -58,6 +58,7 @@ void rub_plan_clear(rub_plan *plan) {
 void rub_solve_result_clear(rub_solve_result *result) {
     free(result->unit_price);
     free(result->budget_price);
+    free(result->multiplier);
     *result = (rub_solve_result){0};
 }
 

@@ -11,6 +11,7 @@
 #include "base/rng.h"
 #include "base/tasks.h"
 #include "portfolio/dual.h"
+#include "portfolio/first_prices.h"
 #include "portfolio/search.h"
 
 #include <math.h>
@@ -19,7 +20,17 @@
 #include <string.h>
 #include <time.h>
 
-enum { CHAINS = 4, MOVES = 6, TURNS = 24, FIRST_TURNS = 120, FEW = 12, FEW_NODES = 300 };
+enum {
+    CHAINS = 4,
+    MOVES = 6,
+    TURNS = 24,
+    FIRST_ROUNDS = 8,
+    FIRST_TURNS = 120,
+    WARM_TURNS = 24,
+    FEW = 12,
+    FEW_NODES = 300,
+    MOST_INSERTED = 100000
+};
 
 typedef struct solver {
     const rub_problem *p;
@@ -30,10 +41,9 @@ typedef struct solver {
     rub_prices prices;
     double *leaf_weight; /* of the prices (n_leaf) */
     double bound, started_s;
-    bool have_prices;
+    bool have_prices, is_warm;
     rub_rng rng;
-    int32_t *deck;      /* blocks, shuffled: each chain has its share (n_block) */
-    double *grid_price; /* scratch (n_node, n_region) */
+    int32_t *deck; /* blocks, shuffled: each chain has its share (n_block) */
 } solver;
 
 static double now_s(void) {
@@ -51,7 +61,6 @@ static void clear(solver *v) {
     rub_prices_clear(&v->prices);
     rub_levels_clear(&v->levels);
     free(v->deck);
-    free(v->grid_price);
     free(v->leaf_weight);
 }
 
@@ -68,28 +77,24 @@ static rub_status create(solver *v, rub_error *err) {
     v->rng = rub_rng_make(v->def->seed, 11);
     v->leaf_weight = RUB_NEW(double, v->p->tree->n_leaf);
     v->deck = RUB_NEW(int32_t, v->p->n_block);
-    v->grid_price = RUB_NEW(double, (size_t)v->p->n_node *(size_t)v->p->n_region);
     for (int32_t b = 0; v->deck && b < v->p->n_block; b++)
         v->deck[b] = b;
-    return v->leaf_weight && v->deck && v->grid_price
-               ? RUB_OK
-               : rub_error_set(err, RUB_NO_MEMORY, "out of memory");
+    return v->leaf_weight && v->deck ? RUB_OK : rub_error_set(err, RUB_NO_MEMORY, "out of memory");
 }
 
-/* Prices from the market at the best plan. */
-static void first_prices(solver *v) {
-    const rub_problem *p = v->p;
+/* Prices from the market around the best plan. */
+static rub_status first_prices(solver *v, rub_error *err) {
     rub_search_leaf_weights(v->best, v->leaf_weight);
-    rub_prices_set_weights(p, v->leaf_weight, &v->prices);
-    rub_search_market_prices(v->best, v->prices.unit, v->prices.grid);
-    for (int32_t n = 0; n < p->n_node; n++) {
-        for (int32_t r = 0; r < p->n_region; r++)
-            v->prices.grid[(size_t)n * (size_t)p->n_region + (size_t)r] *= v->prices.weight[n];
-        for (int32_t m = 0; m <= p->n_region; m++)
-            v->prices.unit[(size_t)n * (size_t)(p->n_region + 1) + (size_t)m] *=
-                v->prices.weight[n];
+    rub_prices_set_weights(v->p, v->leaf_weight, &v->prices);
+    v->is_warm =
+        v->def->warm && v->def->multiplier && v->def->n_multiplier == rub_dual_rows_n(v->dual);
+    if (v->is_warm) {
+        rub_dual_load(v->dual, v->def->multiplier, &v->prices);
+        v->bound = rub_dual_bound(v->dual, &v->prices);
+        return RUB_OK;
     }
-    v->bound = rub_dual_bound(v->dual, &v->prices);
+    return rub_first_prices(v->p, v->dual, v->def->n_thread, rub_search_caps(v->best), FIRST_ROUNDS,
+                            &v->prices, &v->bound, err);
 }
 
 static void rescale(const rub_problem *p, rub_prices *x, const double *from) {
@@ -225,7 +230,7 @@ static const uint16_t *sampled(void *ctx, int32_t block) {
 
 /* A plan drawn from the relaxation's solution, when it is better than the one there is. */
 static void draw_plan(solver *v) {
-    if (rub_search_place(v->base, sampled, v) &&
+    if (rub_search_place(v->base, sampled, v, &v->prices) &&
         rub_search_value(v->base) > rub_search_value(v->best))
         rub_search_copy(v->base, v->best);
 }
@@ -246,8 +251,9 @@ static rub_outcome improve(solver *v, const rub_progress *progress, int64_t *rou
         if (!report(v, progress, spent))
             return RUB_OUTCOME_STOPPED;
         if (*rounds == 0) {
-            turns(v, FIRST_TURNS, true);
-            draw_plan(v);
+            turns(v, v->is_warm ? WARM_TURNS : FIRST_TURNS, true);
+            if (!v->is_warm)
+                draw_plan(v);
             continue;
         }
         round_of_moves(v);
@@ -261,8 +267,11 @@ static rub_status store_prices(const solver *v, rub_solve_result *result, rub_er
     size_t m = (size_t)(p->n_region + 1);
     result->unit_price = RUB_NEW(double, (size_t)p->n_node *m);
     result->budget_price = RUB_NEW(double, p->n_budget);
-    if (!result->unit_price || !result->budget_price)
+    result->n_multiplier = rub_dual_rows_n(v->dual);
+    result->multiplier = RUB_NEW(double, result->n_multiplier);
+    if (!result->unit_price || !result->budget_price || !result->multiplier)
         return rub_error_set(err, RUB_NO_MEMORY, "out of memory for prices");
+    rub_dual_store(v->dual, &v->prices, result->multiplier);
     for (int32_t n = 0; n < p->n_node; n++) {
         for (size_t i = 0; i < m; i++)
             result->unit_price[(size_t)n * m + i] =
@@ -318,6 +327,14 @@ static bool serves_what_must_be(const solver *v, const rub_plan *plan, rub_solve
     return result->outcome != RUB_OUTCOME_INFEASIBLE;
 }
 
+/* Building a plan by insertion asks the market once for each block and node. */
+static bool large(const rub_problem *p) { return (int64_t)p->n_block * p->n_node > MOST_INSERTED; }
+
+static const uint16_t *no_path(void *ctx, int32_t block) {
+    (void)ctx, (void)block;
+    return NULL;
+}
+
 rub_status rub_pricing_solve(const rub_problem *problem, const rub_solve_def *def,
                              const rub_progress *progress, rub_plan *plan, rub_solve_result *result,
                              rub_error *err) {
@@ -325,13 +342,19 @@ rub_status rub_pricing_solve(const rub_problem *problem, const rub_solve_def *de
     rub_solve_result r = {.method = RUB_METHOD_PRICING};
     rub_status status = create(&v, err);
     if (status == RUB_OK) {
-        bool warm = def->warm && !def->keep_root && rub_search_follow(v.best, def->warm, true);
-        if (!warm)
+        bool warm = def->warm && !def->keep_root && def->warm->n_node == problem->n_node &&
+                    def->warm->n_block == problem->n_block &&
+                    rub_search_follow(v.best, def->warm, true);
+        if (!warm && large(problem))
+            rub_search_place(v.best, no_path, NULL, NULL);
+        else if (!warm)
             rub_search_build(v.best, NULL);
         if (rub_search_value(v.best) > -HUGE_VAL) {
             for (int32_t b = 0; problem->n_node <= FEW_NODES && b < 2 * problem->n_block; b++)
                 rub_search_reinsert(v.best, b % problem->n_block);
-            first_prices(&v);
+            status = first_prices(&v, err);
+        }
+        if (status == RUB_OK && rub_search_value(v.best) > -HUGE_VAL) {
             r.outcome = improve(&v, progress, &r.iterations);
             r.value_usd = rub_search_value(v.best);
             r.bound_usd = v.bound;
@@ -341,7 +364,7 @@ rub_status rub_pricing_solve(const rub_problem *problem, const rub_solve_def *de
                 status = rub_search_plan(v.best, plan, err);
             if (status == RUB_OK && !serves_what_must_be(&v, plan, &r))
                 rub_plan_clear(plan);
-        } else
+        } else if (status == RUB_OK)
             tell_start(&v, &r);
     }
     r.seconds = now_s() - v.started_s;

@@ -400,14 +400,7 @@ void rub_search_weigh(rub_search *s) {
     rub_prices_set_weights(s->p, s->leaf_weight, &prices);
 }
 
-void rub_search_market_prices(rub_search *s, double *unit, double *grid) {
-    size_t r = (size_t)s->p->n_region;
-    for (int32_t n = 0; n < s->p->n_node; n++) {
-        rub_market_clear(s->market, n, s->cap + (size_t)n * (size_t)s->n_cap, NULL,
-                         unit + (size_t)n * (r + 1));
-        rub_market_grid_prices(s->market, n, grid + (size_t)n * r);
-    }
-}
+const double *rub_search_caps(const rub_search *s) { return s->cap; }
 
 rub_status rub_search_plan(rub_search *s, rub_plan *out, rub_error *err) {
     const rub_problem *p = s->p;

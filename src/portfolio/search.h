@@ -20,9 +20,10 @@ void rub_search_copy(const rub_search *from, rub_search *to);
  * judging by prices (may be NULL). */
 void rub_search_build(rub_search *search, const rub_prices *prices);
 
-/* Puts every block in by path_of(ctx, block), and where that breaks a limit by dynamic programming.
- * false: no plan that keeps the budgets was found. */
-bool rub_search_place(rub_search *search, const uint16_t *(*path_of)(void *, int32_t), void *ctx);
+/* Puts every block in by path_of(ctx, block), and where that breaks a limit by dynamic programming, at
+ * prices when they are given. false: no plan that keeps the budgets was found. */
+bool rub_search_place(rub_search *search, const uint16_t *(*path_of)(void *, int32_t), void *ctx,
+                      const rub_prices *prices);
 
 /* Starts from a plan of the same shape; false when it cannot be followed. Steps that are not open any
  * more are planned anew when mend is set. */
@@ -46,9 +47,8 @@ void rub_search_leaf_weights(const rub_search *search,
 /* Largest excess over a budget, and which budget; 0 when all hold. */
 double rub_search_excess(const rub_search *search, int32_t *budget);
 
-/* Market prices at the plan, undiscounted, probability out: unit (n_node, n_region + 1), grid (n_node,
- * n_region). */
-void rub_search_market_prices(rub_search *search, double *unit, double *grid);
+/* Live MW of the plan (n_node, rub_market_n_cap). */
+const double *rub_search_caps(const rub_search *search);
 
 /* Writes the plan out, market cleared. */
 rub_status rub_search_plan(rub_search *search, rub_plan *out, rub_error *err);

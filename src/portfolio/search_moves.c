@@ -15,19 +15,33 @@ static void take_out(rub_search *s, int32_t block, int32_t i) {
     rub_search_count(s, block, -1.0);
 }
 
-/* Every block in as cheaply as can be. */
+/* One block in as cheaply as can be; like the block before it when that is of the same site. */
+static bool put_cheaply(rub_search *s, int32_t b, int32_t before) {
+    bool like = before >= 0 && s->site_of[b] == s->site_of[before] && s->root_action[b] == 255 &&
+                s->root_action[before] == 255 && rub_search_fits(s, b, rub_search_path(s, before));
+    if (like)
+        memcpy(s->trial, rub_search_path(s, before), path_bytes(s));
+    else if (!rub_search_cheapest(s, b))
+        return false;
+    rub_search_put(s, b, s->trial);
+    return true;
+}
+
+/* Every block in as cheaply as can be; first those that are let and so must have their depth. */
 static void put_cheapest(rub_search *s) {
     rub_search_reset(s);
     rub_search_weigh(s);
-    for (int32_t b = 0; b < s->p->n_block; b++) {
-        bool again = b > 0 && s->site_of[b] == s->site_of[b - 1] && s->root_action[b] == 255 &&
-                     s->root_action[b - 1] == 255 && rub_search_fits(s, b, s->trial);
-        if (!again && !rub_search_cheapest(s, b)) {
-            s->value = -HUGE_VAL;
-            return;
+    for (int pass = 0; pass < 2; pass++)
+        for (int32_t b = 0, before = -1; b < s->p->n_block; b++) {
+            bool let = s->p->study->site[s->site_of[b]].stage == RUB_STAGE_SUBLET;
+            if (let != (pass == 0))
+                continue;
+            if (!put_cheaply(s, b, before)) {
+                s->value = -HUGE_VAL;
+                return;
+            }
+            before = b;
         }
-        rub_search_put(s, b, s->trial);
-    }
     rub_search_clear_touched(s);
     rub_search_judge(s);
     rub_search_commit(s);
@@ -48,7 +62,8 @@ void rub_search_build(rub_search *s, const rub_prices *prices) {
     rub_search_judge(s);
 }
 
-bool rub_search_place(rub_search *s, const uint16_t *(*path_of)(void *, int32_t), void *ctx) {
+bool rub_search_place(rub_search *s, const uint16_t *(*path_of)(void *, int32_t), void *ctx,
+                      const rub_prices *prices) {
     put_cheapest(s);
     if (!(s->value > -HUGE_VAL))
         return false;
@@ -57,7 +72,7 @@ bool rub_search_place(rub_search *s, const uint16_t *(*path_of)(void *, int32_t)
         take_out(s, b, 0);
         if (path && rub_search_fits(s, b, path))
             rub_search_put(s, b, path);
-        else if (rub_search_best_path(s, b, NULL, 0.0))
+        else if (rub_search_best_path(s, b, prices, prices ? 1.0 : 0.0))
             rub_search_put(s, b, s->trial);
         else
             rub_search_put(s, b, saved(s, 0));
@@ -118,7 +133,7 @@ static const uint16_t *mended(void *ctx, int32_t b) {
 bool rub_search_follow(rub_search *s, const rub_plan *plan, bool mend) {
     if (mend) {
         follower f = {s, plan};
-        return rub_search_place(s, mended, &f);
+        return rub_search_place(s, mended, &f, NULL);
     }
     rub_search_reset(s);
     for (int32_t b = 0; b < s->p->n_block; b++) {

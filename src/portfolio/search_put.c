@@ -78,7 +78,13 @@ static void fill_own(rub_search *s, int32_t block, const rub_prices *x, double b
     }
 }
 
-static void fill_limits(rub_search *s, int32_t block) {
+/* What the dual charges for the rows that blocks share, at this search's weights. */
+static double charged(const rub_search *s, const rub_prices *x, double blend, size_t n,
+                      double price) {
+    return x->weight[n] > 0 ? blend * price * s->weight[n] / x->weight[n] : 0.0;
+}
+
+static void fill_limits(rub_search *s, int32_t block, const rub_prices *x, double blend) {
     const rub_problem *p = s->p;
     int32_t site = s->site_of[block], k = p->study->site[site].rofr_partner;
     size_t region = (size_t)s->l->site[site].region, nodes = (size_t)p->n_node;
@@ -88,13 +94,19 @@ static void fill_limits(rub_search *s, int32_t block) {
         bool held = k >= 0 && p->rofr[n * (size_t)p->study->n_partner + (size_t)k];
         s->held_column[n] = held ? -HUGE_VAL : 0.0;
         s->held_column[nodes + n] = held ? 0.0 : -HUGE_VAL;
-        s->depth_column[n] =
-            s->let[nr] + mw > p->sublet_depth_mw[nr] * (1 + 1e-9) ? -HUGE_VAL : 0.0;
+        bool full = s->let[nr] + mw > p->sublet_depth_mw[nr] * (1 + 1e-9);
+        s->depth_column[n] = full ? -HUGE_VAL : 0.0;
+        s->mu[n] = 0.0;
+        if (!(blend > 0))
+            continue;
+        s->depth_column[n] -= charged(s, x, blend, n, x->sublet[nr]);
+        s->mu[n] = charged(s, x, blend, n, x->capex[n]);
     }
 }
 
 /* Columns of money at weights w per dollar, with mu per dollar of budget. */
-static void fill_money(rub_search *s, int32_t block, const double *w) {
+static void fill_money(rub_search *s, int32_t block, const double *w, const rub_prices *x,
+                       double blend) {
     const rub_problem *p = s->p;
     size_t region = (size_t)s->l->site[s->site_of[block]].region, nodes = (size_t)p->n_node;
     double mw = p->study->site[s->site_of[block]].block_mw;
@@ -107,6 +119,8 @@ static void fill_money(rub_search *s, int32_t block, const double *w) {
             s->resale_column[g * nodes + n] = w[n] * p->gen_usd_per_mw[ng];
             s->order_column[g * nodes + n] =
                 open ? -(w[n] + s->mu[n]) * p->gen_usd_per_mw[ng] : -HUGE_VAL;
+            if (blend > 0)
+                s->order_column[g * nodes + n] -= charged(s, x, blend, n, x->order[ng]);
         }
     }
 }
@@ -175,11 +189,10 @@ static bool raise_mu(rub_search *s, int32_t block, double factor) {
 }
 
 bool rub_search_best_path(rub_search *s, int32_t block, const rub_prices *prices, double blend) {
-    memset(s->mu, 0, (size_t)s->p->n_node * sizeof(double));
-    fill_limits(s, block);
+    fill_limits(s, block, prices, blend);
     fill_own(s, block, prices, blend);
     for (int round = 0; round < BUDGET_ROUNDS; round++) {
-        fill_money(s, block, s->weight);
+        fill_money(s, block, s->weight, prices, blend);
         if (!run(s, block, s->weight))
             return false;
         if (!raise_mu(s, block, 3.0))
@@ -191,14 +204,14 @@ bool rub_search_best_path(rub_search *s, int32_t block, const rub_prices *prices
 bool rub_search_cheapest(rub_search *s, int32_t block) {
     const rub_problem *p = s->p;
     double *w = s->so_far; /* scratch is free here */
+    fill_limits(s, block, NULL, 0.0);
     for (int32_t n = 0; n < p->n_node; n++) {
         s->mu[n] = p->tree->prob[n];
         w[n] = 1e-4 * p->tree->prob[n];
     }
-    fill_limits(s, block);
     memset(s->own_column, 0, (size_t)p->n_node * (size_t)p->n_gen * 4 * sizeof(double));
     for (int round = 0; round < BUDGET_ROUNDS; round++) {
-        fill_money(s, block, w);
+        fill_money(s, block, w, NULL, 0.0);
         if (!run(s, block, w))
             return false;
         if (!raise_mu(s, block, 3.0))

@@ -36,6 +36,7 @@ typedef struct maker {
     int32_t n_region;
     double mw, live_mw;          /* of all blocks; of those that are live at the start */
     double live_in[MOST_REGION]; /* the same by region */
+    double let_in[MOST_REGION];  /* sublet at the start, by region */
 } maker;
 
 static double uniform(maker *m, double low, double high) {
@@ -158,6 +159,8 @@ static void add_site(maker *m, int32_t number) {
         m->live_mw += s.block_mw * m->def->blocks_per_site;
         m->live_in[s.region] += s.block_mw * m->def->blocks_per_site;
     }
+    if (s.stage == RUB_STAGE_SUBLET)
+        m->let_in[s.region] += s.block_mw * m->def->blocks_per_site;
     rub_text_add(&m->out,
                  "  site-%04d:\n    tenure: %s\n    region: %s\n    fabric: %s\n    stage: %s\n"
                  "    blocks: %d\n    block: %.0f MW\n",
@@ -333,7 +336,8 @@ static void add_market(maker *m) {
             uniform(m, 1.1, 1.4));
         if (r >= 0)
             rub_text_add(&m->out, "    sublet_price: $%.0f/kW-month\n    sublet_depth: %.0f MW\n",
-                         uniform(m, 130, 170), 0.06 * m->mw / m->n_region + 120);
+                         uniform(m, 130, 170),
+                         fmax(0.06 * m->mw / m->n_region + 120, 1.25 * m->let_in[r]));
     }
 }
 
