@@ -149,6 +149,13 @@ bool rub_search_follow(rub_search *s, const rub_plan *plan, bool mend) {
 
 /* ---- moves ----------------------------------------------------------------------------------- */
 
+/* The saved path of the i-th block that was taken out, if those that went in before it left it room. */
+static bool put_saved(rub_search *s, int32_t block, int32_t i) {
+    bool fits = rub_search_fits(s, block, saved(s, i));
+    rub_search_put(s, block, saved(s, i));
+    return fits;
+}
+
 static void put_back(rub_search *s, const int32_t *out, int32_t n_out) {
     for (int32_t i = 0; i < n_out; i++)
         rub_search_count(s, out[i], -1.0);
@@ -181,12 +188,18 @@ static bool reinsert(rub_search *s, const int32_t *out, int32_t n_out, const rub
     rub_search_weigh(s);
     for (int32_t i = 0; i < n_out; i++)
         take_out(s, out[i], i);
-    bool same = true;
+    bool same = true, fits = true;
     for (int32_t i = 0; i < n_out; i++) {
-        bool found = rub_search_best_path(s, out[i], prices, blend);
-        const uint16_t *path = found ? s->trial : saved(s, i);
-        same = same && !memcmp(path, saved(s, i), path_bytes(s));
-        rub_search_put(s, out[i], path);
+        if (!rub_search_best_path(s, out[i], prices, blend)) {
+            fits = put_saved(s, out[i], i) && fits;
+            continue;
+        }
+        same = same && !memcmp(s->trial, saved(s, i), path_bytes(s));
+        rub_search_put(s, out[i], s->trial);
+    }
+    if (!fits) {
+        put_back(s, out, n_out);
+        return false;
     }
     if (same) {
         rub_search_forget(s);
@@ -220,10 +233,17 @@ static bool adopt(rub_search *s, const rub_search *other, const int32_t *block, 
     double before = s->value;
     for (int32_t i = 0; i < n; i++)
         take_out(s, block[i], i);
+    bool fits = true;
     for (int32_t i = 0; i < n; i++) {
         const uint16_t *path = rub_search_path(other, block[i]);
-        bool fits = rub_search_fits(s, block[i], path);
-        rub_search_put(s, block[i], fits ? path : saved(s, i));
+        if (rub_search_fits(s, block[i], path))
+            rub_search_put(s, block[i], path);
+        else
+            fits = put_saved(s, block[i], i) && fits;
+    }
+    if (!fits) {
+        put_back(s, block, n);
+        return false;
     }
     return decide(s, before, block, n);
 }
