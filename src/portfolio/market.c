@@ -378,15 +378,22 @@ static double lacks(const rub_problem *p, int32_t node, int32_t r, const rub_pla
     return sum;
 }
 
-/* Rounding may have a region send on a hair more than it has: what is sent is trimmed to it. */
+/* Takes a hair off an outflow of region r when the region sends more than it has. */
+static void trim_one(const rub_problem *p, int32_t node, int32_t r, double *sent, rub_plan *plan) {
+    double over = *sent > 0 ? lacks(p, node, r, plan) : 0.0;
+    if (over > 0 && over < 1e-9 * *sent)
+        *sent -= over * (1 + 1e-6);
+}
+
+/* Rounding may have a region ship or rent out a hair more than it has: trimmed to that. */
 static void trim(const rub_problem *p, int32_t node, rub_plan *plan) {
+    size_t step = (size_t)node * (size_t)(p->n_region + 1) * (size_t)p->n_step;
     for (int32_t pass = 0; pass < p->n_region; pass++)
-        for (int32_t l = 0; l < p->n_link; l++) {
-            double *sent = &plan->shipped[(size_t)node * (size_t)p->n_link + (size_t)l];
-            double over = *sent > 0 ? lacks(p, node, p->study->link[l].from, plan) : 0.0;
-            if (over > 0 && over < 1e-9 * *sent)
-                *sent -= over * (1 + 1e-6);
-        }
+        for (int32_t l = 0; l < p->n_link; l++)
+            trim_one(p, node, p->study->link[l].from,
+                     &plan->shipped[(size_t)node * (size_t)p->n_link + (size_t)l], plan);
+    for (int32_t i = 0; i < p->n_region * p->n_step; i++)
+        trim_one(p, node, i / p->n_step, &plan->rent_out[step + (size_t)i], plan);
 }
 
 double rub_market_clear(rub_market *k, int32_t node, const double *cap, rub_plan *plan,
