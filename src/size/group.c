@@ -96,9 +96,8 @@ static rub_status try_rate(const rub_size_job *job, rub_size_trial *t, const rub
     rub_size_verdict v;
     double rate, per_gpu = best ? best->c.rate_per_s / best->gpus : 0.0;
     double least = job->def->exhaustive ? 0.0 : per_gpu * t->gpus * exp2(1.0 / 128.0);
-    double guess = best            ? per_gpu * t->gpus
-                   : t->work_s > 0 ? 0.7 * (double)job->short_load.unit.n_req / t->work_s
-                                   : 0.0;
+    /* the trial's own, so that its answer does not hang on what was tried before */
+    double guess = t->work_s > 0 ? 0.7 * (double)job->short_load.unit.n_req / t->work_s : 0.0;
     RUB_TRY(rub_size_largest_rate(job, t, b, least, guess, &rate, &v, err));
     *better = rate > 0 && rate / t->gpus > per_gpu;
     if (rate > 0)

@@ -1,7 +1,9 @@
 /* Rate: the largest rate that one replica holds, on a grid of 2^(k/128) (steps of 0.54 %).
  *
- * Steps double away from a guess until one holds and one does not, then the interval is halved: the
- * answer is the same whatever the guess, as long as holding a rate means holding every smaller one. */
+ * Steps double away from a guess until one holds and one does not, then the interval is halved. In a
+ * simulation holding a rate does not always mean holding every smaller one, so the answer can hang on
+ * the guess by a step or two: the guess is the trial's own, and a least rate only ends the same search
+ * early. So pruned and exhaustive searches find the same. */
 #include "size/size.h"
 
 #include "base/array.h"
@@ -32,9 +34,10 @@ static bool holds(ladder *l, int32_t k) {
     return l->status == RUB_OK && l->verdict.holds;
 }
 
-/* Largest k in [low, high) that holds, low being known to hold and high not to. */
-static int32_t halve(ladder *l, int32_t low, int32_t high) {
-    while (l->status == RUB_OK && high - low > 1) {
+/* Largest k in [low, high) that holds, low being known to hold and high not to; given up once it is
+ * known to be under least. */
+static int32_t halve(ladder *l, int32_t low, int32_t high, int32_t least) {
+    while (l->status == RUB_OK && high - low > 1 && high > least) {
         int32_t middle = low + (high - low) / 2;
         if (holds(l, middle))
             low = middle;
@@ -44,26 +47,26 @@ static int32_t halve(ladder *l, int32_t low, int32_t high) {
     return low;
 }
 
-/* Largest k from least on that holds; least - 1: not even that. */
+/* Largest k that holds; anything under least when it is under that. */
 static int32_t climb(ladder *l, int32_t least, int32_t guess) {
-    int32_t at = guess < least ? least : guess > HIGHEST ? HIGHEST : guess, step = 24;
+    int32_t at = guess < LOWEST ? LOWEST : guess > HIGHEST ? HIGHEST : guess, step = 24;
     if (holds(l, at)) {
         int32_t low = at;
         while (l->status == RUB_OK && low + step < HIGHEST && holds(l, low + step)) {
             low += step;
             step *= 2;
         }
-        return halve(l, low, low + step);
+        return halve(l, low, low + step, least);
     }
     int32_t high = at;
     while (l->status == RUB_OK && high > least) {
-        int32_t low = high - step < least ? least : high - step;
+        int32_t low = high - step < LOWEST ? LOWEST : high - step;
         if (holds(l, low))
-            return halve(l, low, high);
+            return halve(l, low, high, least);
         high = low;
         step *= 2;
     }
-    return least - 1;
+    return LOWEST - 1;
 }
 
 rub_status rub_size_largest_rate(const rub_size_job *job, const rub_size_trial *trial,
@@ -75,7 +78,8 @@ rub_status rub_size_largest_rate(const rub_size_job *job, const rub_size_trial *
     int32_t k = climb(&l, least > LOWEST ? least : LOWEST, guess);
     if (l.status != RUB_OK)
         return l.status;
-    *out = l.held.holds ? rate_at(k) : 0.0;
-    *at = l.held.holds ? l.held : l.verdict;
+    bool found = l.held.holds && k >= least;
+    *out = found ? rate_at(k) : 0.0;
+    *at = found ? l.held : l.verdict;
     return RUB_OK;
 }
