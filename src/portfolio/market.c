@@ -378,11 +378,12 @@ static double lacks(const rub_problem *p, int32_t node, int32_t r, const rub_pla
     return sum;
 }
 
-/* Takes a hair off an outflow of region r when the region sends more than it has. */
+/* Leaves region r a hair of its balance when it sends all of it on, so that no order of adding it up
+ * finds more sent than there is. */
 static void trim_one(const rub_problem *p, int32_t node, int32_t r, double *sent, rub_plan *plan) {
-    double over = *sent > 0 ? lacks(p, node, r, plan) : 0.0;
-    if (over > 0 && over < 1e-9 * *sent)
-        *sent -= over * (1 + 1e-6);
+    double over = *sent > 0 ? lacks(p, node, r, plan) : 0.0, hair = 1e-12 * *sent;
+    if (*sent > 0 && over > -hair && over < 1e3 * hair)
+        *sent -= over + hair;
 }
 
 /* Rounding may have a region ship or rent out a hair more than it has: trimmed to that. */
