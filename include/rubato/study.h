@@ -165,6 +165,7 @@ typedef struct rub_study_tree_node {
 typedef struct rub_study_tree {
     int32_t n_branching;
     int32_t *branching; /* children of each node at quarter q -> q+1; 1 after the list ends */
+    int32_t n_leaf;     /* of a tree given in full */
     int32_t n_node; /* > 0: the tree is given in full; depth in quarters gives its node's date */
     rub_study_tree_node *node;
 } rub_study_tree;

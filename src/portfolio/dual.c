@@ -33,7 +33,8 @@ static bool allocate(rub_dual *d) {
     bool ok = (d->work = RUB_NEW(rub_level_work, d->n_thread)) != NULL;
     for (int32_t i = 0; ok && i < d->n_thread; i++)
         ok = rub_level_work_init(d->l, &d->work[i]);
-    return ok && (d->sample = RUB_NEW(uint16_t, (size_t)p->n_block * n)) &&
+    return ok && (d->volume.store = RUB_NEW(double, 5 * d->at.n)) &&
+           (d->sample = RUB_NEW(uint16_t, (size_t)p->n_block * n)) &&
            (d->path = RUB_NEW(uint16_t, (size_t)d->l->n_site * n)) &&
            (d->site_value = RUB_NEW(double, d->l->n_site)) &&
            (d->node_value = RUB_NEW(double, n)) && (d->residual = RUB_NEW(double, d->at.n)) &&

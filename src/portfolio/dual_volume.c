@@ -70,11 +70,9 @@ void rub_dual_store(const rub_dual *d, const rub_prices *x, double *out) { gathe
 void rub_dual_load(const rub_dual *d, const double *from, rub_prices *x) { scatter(d, from, x); }
 
 /* A new start: the best point is x, the average its residual. */
-static bool restart(rub_dual *d, rub_prices *x) {
+static void restart(rub_dual *d, rub_prices *x) {
     size_t n = d->at.n;
     rub_volume *v = &d->volume;
-    if (!v->store && !(v->store = RUB_NEW(double, 5 * n)))
-        return false;
     v->price = v->store;
     v->amount = v->store + n;
     v->best = v->store + 2 * n;
@@ -90,7 +88,6 @@ static bool restart(rub_dual *d, rub_prices *x) {
     v->red = 0;
     v->running = true;
     rub_dual_sample(d, 1.0);
-    return true;
 }
 
 /* Step lengths follow how the last turns went. */
@@ -139,8 +136,8 @@ static bool turn(rub_dual *d, rub_prices *x, double value) {
 void rub_dual_improve(rub_dual *d, rub_prices *x, double value, double gap_frac, int32_t turns,
                       bool afresh, double *bound) {
     rub_volume *v = &d->volume;
-    if ((afresh || !v->running) && !restart(d, x))
-        return;
+    if (afresh || !v->running)
+        restart(d, x);
     for (int32_t i = 0; i < turns && v->least - value > gap_frac * fmax(1.0, fabs(value)); i++)
         if (!turn(d, x, value))
             break;

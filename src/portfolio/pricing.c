@@ -39,7 +39,8 @@ typedef struct solver {
     rub_dual *dual;
     rub_search *best, *base, *chain[CHAINS];
     rub_prices prices;
-    double *leaf_weight; /* of the prices (n_leaf) */
+    double *leaf_weight;              /* of the prices (n_leaf) */
+    double *leaf_aim, *weight_before; /* scratch (n_leaf), (n_node) */
     double bound, started_s;
     bool have_prices, is_warm;
     rub_rng rng;
@@ -62,6 +63,8 @@ static void clear(solver *v) {
     rub_levels_clear(&v->levels);
     free(v->deck);
     free(v->leaf_weight);
+    free(v->leaf_aim);
+    free(v->weight_before);
 }
 
 static rub_status create(solver *v, rub_error *err) {
@@ -76,10 +79,14 @@ static rub_status create(solver *v, rub_error *err) {
                                   &v->chain[i], err));
     v->rng = rub_rng_make(v->def->seed, 11);
     v->leaf_weight = RUB_NEW(double, v->p->tree->n_leaf);
+    v->leaf_aim = RUB_NEW(double, v->p->tree->n_leaf);
+    v->weight_before = RUB_NEW(double, v->p->n_node);
     v->deck = RUB_NEW(int32_t, v->p->n_block);
     for (int32_t b = 0; v->deck && b < v->p->n_block; b++)
         v->deck[b] = b;
-    return v->leaf_weight && v->deck ? RUB_OK : rub_error_set(err, RUB_NO_MEMORY, "out of memory");
+    return v->leaf_weight && v->leaf_aim && v->weight_before && v->deck
+               ? RUB_OK
+               : rub_error_set(err, RUB_NO_MEMORY, "out of memory");
 }
 
 /* Prices from the market around the best plan. */
@@ -127,8 +134,8 @@ static bool follow_risk(solver *v) {
     bool moved = false;
     const rub_problem *p = v->p;
     size_t leaves = (size_t)p->tree->n_leaf;
-    double *aim = RUB_NEW(double, leaves), *before = RUB_NEW(double, p->n_node);
-    if (aim && before && p->cvar_weight > 0) {
+    double *aim = v->leaf_aim, *before = v->weight_before;
+    if (p->cvar_weight > 0) {
         rub_search_leaf_weights(v->best, aim);
         for (size_t l = 0; l < leaves; l++)
             aim[l] = 0.5 * (aim[l] + v->leaf_weight[l]);
@@ -141,8 +148,6 @@ static bool follow_risk(solver *v) {
         } else
             set_weights(v, v->leaf_weight, before);
     }
-    free(aim);
-    free(before);
     return moved;
 }
 

@@ -59,7 +59,8 @@ static int parts(rub_search *s, part *out) {
         {(void **)&s->so_far, n, d, false},
         {(void **)&s->spend_trial, n, d, false},
         {(void **)&s->trial, n, 2, false},
-        {(void **)&s->saved_path, b * n, 2, false}};
+        {(void **)&s->saved_path, b * n, 2, false},
+        {(void **)&s->ranking, n, sizeof *s->ranking, false}};
     memcpy(out, all, sizeof all);
     return (int)RUB_LEN(all);
 }
@@ -338,13 +339,8 @@ bool rub_search_fits(rub_search *s, int32_t block, const uint16_t *path) {
     return true;
 }
 
-typedef struct ranked {
-    double npv;
-    int32_t leaf;
-} ranked;
-
 static int worst_first(const void *a, const void *b) {
-    const ranked *x = a, *y = b;
+    const rub_ranked *x = a, *y = b;
     if (x->npv != y->npv)
         return x->npv < y->npv ? -1 : 1;
     return (x->leaf > y->leaf) - (x->leaf < y->leaf);
@@ -354,11 +350,9 @@ static int worst_first(const void *a, const void *b) {
 static double risk(rub_search *s) {
     const rub_problem *p = s->p;
     double w = p->cvar_weight, alpha = p->cvar_alpha, taken = 0.0, sum = 0.0;
-    ranked *order = RUB_NEW(ranked, s->n_leaf);
-    if (!order)
-        return -HUGE_VAL;
+    rub_ranked *order = s->ranking;
     for (int32_t l = 0; l < s->n_leaf; l++)
-        order[l] = (ranked){s->leaf_npv[l], l};
+        order[l] = (rub_ranked){s->leaf_npv[l], l};
     if (w > 0)
         qsort(order, (size_t)s->n_leaf, sizeof *order, worst_first);
     for (int32_t i = 0; i < s->n_leaf; i++) {
@@ -368,7 +362,6 @@ static double risk(rub_search *s) {
         s->leaf_weight[l] = w > 0 && alpha > 0 ? (1.0 - w) * prob + w * tail / alpha : prob;
         sum += s->leaf_weight[l] * s->leaf_npv[l];
     }
-    free(order);
     return sum;
 }
 

@@ -8,6 +8,12 @@
 #define RUB_SEARCH_MOST_OUT 6
 #define RUB_SEARCH_CUTS 8
 
+/* A leaf by its value, for the risk weights. */
+typedef struct rub_ranked {
+    double npv;
+    int32_t leaf;
+} rub_ranked;
+
 struct rub_search {
     const rub_levels *l;
     const rub_problem *p;
@@ -47,6 +53,7 @@ struct rub_search {
     double *mu, *capex_column, *order_column, *resale_column, *let_column, *depth_column,
         *own_column, *held_column, *so_far, *spend_trial;
     uint16_t *trial, *saved_path;
+    rub_ranked *ranking; /* (n_leaf) */
 };
 
 /* ---- sums (search.c) ---- */

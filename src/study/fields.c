@@ -428,18 +428,27 @@ const rub_yaml_node *rub_entry_at(const rub_entry *entry, const char *key) {
 
 #define MAX_KEYS 64
 
-static void report_unknown_keys(rub_reader *r, const rub_entry *entry) {
-    const char *names[MAX_KEYS];
+static size_t names_of(const rub_entry *entry, const char **names) {
     size_t n = 0;
-    char text[96];
     for (const rub_field *f = entry->record->field; f->key && n < MAX_KEYS; f++)
         names[n++] = f->key;
+    return n;
+}
+
+static bool is_known(const char *key, const char *const *names, size_t n) {
+    size_t i = 0;
+    while (i < n && strcmp(names[i], key) != 0)
+        i++;
+    return i < n;
+}
+
+static void report_unknown_keys(rub_reader *r, const rub_entry *entry) {
+    const char *names[MAX_KEYS];
+    size_t n = names_of(entry, names);
+    char text[96];
     for (size_t i = 0; i < entry->map->n; i++) {
         const char *key = entry->map->key[i]->scalar;
-        size_t j = 0;
-        while (j < n && strcmp(names[j], key) != 0)
-            j++;
-        if (j < n)
+        if (is_known(key, names, n))
             continue;
         const char *near = rub_text_nearest(key, names, n);
         rub_reader_report(r, entry->map->key[i], RUB_INVALID,
@@ -450,10 +459,25 @@ static void report_unknown_keys(rub_reader *r, const rub_entry *entry) {
     }
 }
 
+/* Was an unknown key reported as a misspelling of this one? Then it is not missing too. */
+static bool is_misspelt(const rub_entry *entry, const char *wanted) {
+    const char *names[MAX_KEYS];
+    size_t n = names_of(entry, names);
+    for (size_t i = 0; i < entry->map->n; i++) {
+        const char *key = entry->map->key[i]->scalar;
+        const char *near = is_known(key, names, n) ? NULL : rub_text_nearest(key, names, n);
+        if (near && strcmp(near, wanted) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void use_fallback(rub_reader *r, const rub_entry *entry, const rub_field *field, void *out) {
     char text[96], expected[256];
     int32_t none = -1;
     if (!field->fallback) {
+        if (is_misspelt(entry, field->key))
+            return;
         rub_field_expected(field, entry->variant, expected, sizeof expected);
         rub_reader_report(r, entry->at, RUB_INVALID, "%s has no '%s', expected %s",
                           rub_entry_text(entry, text, sizeof text), field->key, expected);

@@ -122,6 +122,7 @@ static char *scaled_points(rub_reader *r, const char *text, double factor) {
         rub_text_add(&out, "%s%.*s%s", p == text ? "" : ";", dated ? (int)head + 1 : 0, p, scaled);
         p += n + (p[n] == ';');
     }
+    r->out_of_memory = r->out_of_memory || out.failed;
     if (out.data && !out.failed)
         copy = rub_reader_take_text(r, out.data, out.n);
     rub_text_clear(&out);
@@ -166,7 +167,9 @@ static rub_yaml_node *scale(override *o, const rub_yaml_node *node, int depth) {
     copy->scalar = scaled_points(o->r, node->scalar, o->factor);
     copy->file = o->at.file;
     if (!copy->scalar) {
-        fail(o, RUB_INVALID, "'%.60s' is not a number that could be multiplied", node->scalar, "");
+        if (!o->r->out_of_memory)
+            fail(o, RUB_INVALID, "'%.60s' is not a number that could be multiplied", node->scalar,
+                 "");
         return NULL;
     }
     return copy;

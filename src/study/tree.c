@@ -91,17 +91,7 @@ int64_t rub_study_tree_nodes(const rub_study *study) {
 int64_t rub_study_tree_leaves(const rub_study *study) {
     if (!study->tree.n_node)
         return count(study, true);
-    uint8_t *is_parent = RUB_NEW(uint8_t, study->tree.n_node);
-    int64_t leaves = is_parent ? study->tree.n_node : 0;
-    for (int32_t i = 0; i < study->tree.n_node && is_parent; i++) {
-        int32_t parent = study->tree.node[i].parent;
-        if (parent >= 0 && !is_parent[parent]) {
-            is_parent[parent] = 1;
-            leaves--;
-        }
-    }
-    free(is_parent);
-    return leaves;
+    return study->tree.n_leaf;
 }
 
 /* ---- nodes ---------------------------------------------------------------------------------- */
@@ -330,6 +320,8 @@ static void read_nodes(rub_reader *r, const rub_yaml_node *map) {
     for (size_t i = 0; i < map->n; i++)
         if (!read_node(&all, i))
             return;
+    for (size_t i = 0; i < map->n; i++)
+        tree->n_leaf += all.n_child[i] == 0;
     if (r->findings->n_error == before)
         check_nodes(&all);
 }
