@@ -39,6 +39,8 @@ typedef struct maker {
     double let_in[MOST_REGION];  /* sublet at the start, by region */
 } maker;
 
+/* Draws stand in statements of their own: in an argument list their order would be the compiler's, and so
+ * the study. */
 static double uniform(maker *m, double low, double high) {
     return low + (high - low) * rub_rng_uniform(&m->rng);
 }
@@ -83,8 +85,10 @@ static void now_at(maker *m, const site *s) {
     switch (s->stage) {
     case RUB_STAGE_TALKS:
         close = pick(m, 1, 3);
+        int32_t option_until = pick(m, 1, 6);
+        int32_t close_probability = pick(m, 3, 8);
         rub_text_add(&m->out, "    close: %s\n    close_probability: %d%%\n    option_until: %s\n",
-                     date(close, a), 10 * pick(m, 3, 8), date(close + pick(m, 1, 6), b));
+                     date(close, a), 10 * close_probability, date(close + option_until, b));
         break;
     case RUB_STAGE_OPTION:
         rub_text_add(&m->out, "    option_until: %s\n", date(pick(m, 2, 8), a));
@@ -115,33 +119,52 @@ static void add_lease(maker *m, const site *s) {
     char a[12], b[12];
     bool runs = s->stage >= RUB_STAGE_SHELL && s->stage != RUB_STAGE_PAUSED;
     int32_t commence = runs ? -pick(m, 1, 8) : s->build_q + pick(m, 1, 4);
+    int32_t term = pick(m, 5, 15);
+    int32_t lessor = pick(m, 0, 11);
     rub_text_add(&m->out, "    lessor: Lessor %c\n    commences: %s\n    term: %d years\n",
-                 'A' + pick(m, 0, 11), date(commence, a), pick(m, 5, 15));
+                 'A' + lessor, date(commence, a), term);
+    int32_t ramp = pick(m, 0, 4);
+    int32_t escalator = pick(m, 2, 4);
+    double rent = uniform(m, 110, 170);
     rub_text_add(&m->out,
-                 "    rent: $%.0f/kW-month\n    escalator: %d%%/yr\n    ramp: %d quarters\n",
-                 uniform(m, 110, 170), pick(m, 2, 4), pick(m, 0, 4));
-    if (!runs)
+                 "    rent: $%.0f/kW-month\n    escalator: %d%%/yr\n    ramp: %d quarters\n", rent,
+                 escalator, ramp);
+    if (!runs) {
+        double deferral_fee = uniform(m, 20, 90);
+        int32_t deferral = pick(m, 1, 4);
         rub_text_add(&m->out, "    deferral: %d quarters\n    deferral_fee: $%.0fk/MW-quarter\n",
-                     pick(m, 1, 4), uniform(m, 20, 90));
+                     deferral, deferral_fee);
+    }
+    int32_t renewal_rent = pick(m, 0, 4);
+    int32_t notice = pick(m, 0, 4);
+    double exit_fee_later = uniform(m, 0.1, 0.5);
+    double exit_fee = uniform(m, 0.2, 0.8);
     rub_text_add(&m->out,
                  "    exit_fee: {%s: $%.1fM, %s: $%.1fM}\n    notice: %d quarters\n"
                  "    renewal_rent: %d%%\n",
-                 date(0, a), s->block_mw * uniform(m, 0.2, 0.8), date(8, b),
-                 s->block_mw * uniform(m, 0.1, 0.5), pick(m, 0, 4), 100 + 5 * pick(m, 0, 4));
+                 date(0, a), s->block_mw * exit_fee, date(8, b), s->block_mw * exit_fee_later,
+                 notice, 100 + 5 * renewal_rent);
 }
 
 static void add_building(maker *m, const site *s) {
     double shell = s->owned ? uniform(m, 9.0, 14.0) : uniform(m, 0.3, 1.2);
+    int32_t resume_delay = pick(m, 1, 2);
+    double resume_cost = uniform(m, 150, 500);
+    double pause_cost = uniform(m, 30, 80);
+    bool pause = chance(m, 0.8);
     rub_text_add(&m->out,
                  "    construction: %d quarters\n    shell_capex: $%.2fM/MW\n    pause: %s\n"
                  "    pause_cost: $%.0fk/MW-quarter\n    resume_cost: $%.0fk/MW\n"
                  "    resume_delay: %d quarters\n",
-                 s->build_q, shell, chance(m, 0.8) ? "yes" : "no", uniform(m, 30, 80),
-                 uniform(m, 150, 500), pick(m, 1, 2));
+                 s->build_q, shell, pause ? "yes" : "no", pause_cost, resume_cost, resume_delay);
+    double holding_cost = uniform(m, 15, 40);
+    double opex = uniform(m, 180, 260);
+    double fit_out_capex = uniform(m, 1.5, 3.0);
+    int32_t fit_out = pick(m, 1, 2);
     rub_text_add(&m->out,
                  "    fit_out: %d quarters\n    fit_out_capex: $%.2fM/MW\n"
                  "    opex: $%.0fk/MW-quarter\n    holding_cost: $%.0fk/MW-quarter\n",
-                 pick(m, 1, 2), uniform(m, 1.5, 3.0), uniform(m, 180, 260), uniform(m, 15, 40));
+                 fit_out, fit_out_capex, opex, holding_cost);
     bool before = s->stage <= RUB_STAGE_OPTION;
     if (before)
         rub_text_add(&m->out, "    sign_price: $%.1fM\n",
@@ -173,10 +196,13 @@ static void add_site(maker *m, int32_t number) {
         rub_text_add(&m->out, "    upgrade: $%.1fM/MW\n", uniform(m, 1.5, 4.0));
     if (!s.owned)
         add_lease(m, &s);
-    if (chance(m, 0.6) || s.stage == RUB_STAGE_SUBLET)
+    if (chance(m, 0.6) || s.stage == RUB_STAGE_SUBLET) {
+        int32_t sublet_min = pick(m, 2, 6);
+        int32_t sublet_share = pick(m, 80, 95);
         rub_text_add(&m->out,
                      "    sublet: yes\n    sublet_share: %d%%\n    sublet_min: %d quarters\n",
-                     pick(m, 80, 95), pick(m, 2, 6));
+                     sublet_share, sublet_min);
+    }
     if (s.stage <= RUB_STAGE_OPTION && (number % 5 == 0 || chance(m, 0.3)))
         rub_text_add(&m->out, "    rofr: anchor\n");
 }
@@ -204,13 +230,15 @@ static void add_accelerators(maker *m) {
     rub_text_add(&m->out, "accelerators:\n");
     for (int32_t g = 0; g < N_GEN; g++) {
         double accel = m->mw * 1e3 / generation[g].kw;
+        int32_t residual = pick(m, 55, 65);
+        int32_t price_trend = pick(m, 0, 6);
         rub_text_add(&m->out,
                      "  %s:\n    catalog: %s\n    price: $%.0fk/accel\n    price_trend: -%d%%/yr\n"
                      "    power: %.2f kW/accel\n    life: %s\n    residual: %d%%\n"
                      "    training_yield: %g\n    tokens_per_s_per_mw: %.0f tok/s/MW\n",
                      generation[g].name, generation[g].catalog, generation[g].price_usd / 1e3,
-                     8 + pick(m, 0, 6), generation[g].kw, g % 2 ? "5 years" : "6 years",
-                     pick(m, 55, 65), generation[g].training, generation[g].tok_per_s_per_mw);
+                     8 + price_trend, generation[g].kw, g % 2 ? "5 years" : "6 years", residual,
+                     generation[g].training, generation[g].tok_per_s_per_mw);
         rub_text_add(&m->out, "    orderable_from: %s\n", date(generation[g].from, a));
         if (generation[g].until >= 0)
             rub_text_add(&m->out, "    orderable_until: %s\n", date(generation[g].until, a));
@@ -226,9 +254,12 @@ static void add_regions(maker *m) {
     rub_text_add(&m->out, "\nregions:\n");
     for (int32_t r = 0; r < m->n_region; r++) {
         double mw = m->mw / m->n_region;
+        double pue = uniform(m, 1.1, 1.3);
+        int32_t power_trend = pick(m, 1, 3);
+        double power_price = uniform(m, 45, 85);
         rub_text_add(&m->out,
                      "  %s:\n    power_price: $%.0f/MWh\n    power_trend: %d%%/yr\n    pue: %.2f\n",
-                     region_name[r], uniform(m, 45, 85), pick(m, 1, 3), uniform(m, 1.1, 1.3));
+                     region_name[r], power_price, power_trend, pue);
         if (r % 2 == 0)
             rub_text_add(&m->out, "    grid: {%s: %.0f MW, %s: %.0f MW}\n", date(0, a),
                          fmax(0.62 * mw, 1.15 * m->live_in[r]), date(12, b),
@@ -244,23 +275,29 @@ static void add_demand(maker *m) {
     rub_text_add(&m->out, "\ndemand:\n");
     for (int32_t r = 0; r < m->n_region; r++) {
         double part = 0.6 / m->n_region * uniform(m, 0.8, 1.2);
+        double value = uniform(m, 0.75, 1.05);
+        int32_t volatility = pick(m, 20, 40);
+        int32_t growth = pick(m, 60, 85);
         rub_text_add(&m->out,
                      "  chat-%s:\n    class: inference\n    region: %s\n    base: %.0fk tok/s\n"
                      "    growth: %d%%/yr\n    saturation: %.0fk tok/s\n    volatility: %d%%\n"
                      "    season: 4%%\n    value: $%.2f/Mtok\n    value_trend: -26%%/yr\n"
                      "    penalty: $0.03/Mtok\n",
-                     region_name[r], region_name[r], part * mw * 500, pick(m, 60, 85),
-                     part * reach * 4500 * 3.0, pick(m, 20, 40), uniform(m, 0.75, 1.05));
+                     region_name[r], region_name[r], part * mw * 500, growth,
+                     part * reach * 4500 * 3.0, volatility, value);
     }
     static const char *const name[] = {"pretraining", "anchor-training"};
     for (int32_t i = 0; i < 2; i++) {
         double part = 0.2 * uniform(m, 0.8, 1.2);
+        double value_2 = uniform(m, 2.3, 2.9);
+        int32_t volatility_2 = pick(m, 15, 35);
+        int32_t growth_2 = pick(m, 32, 45);
         rub_text_add(&m->out,
                      "  %s:\n    class: training\n    base: %.0f accel\n    growth: %d%%/yr\n"
                      "    saturation: %.0f accel\n    volatility: %d%%\n    value: $%.2f/accel-h\n"
                      "    value_trend: -14%%/yr\n",
-                     name[i], part * mw * 578, pick(m, 32, 45), part * reach * 3000 * 2.0,
-                     pick(m, 15, 35), uniform(m, 2.3, 2.9));
+                     name[i], part * mw * 578, growth_2, part * reach * 3000 * 2.0, volatility_2,
+                     value_2);
         if (i == 1)
             rub_text_add(&m->out, "    partner: anchor\n");
     }
@@ -325,15 +362,18 @@ static void add_market(maker *m) {
     double accel = m->mw * 578 / m->n_region; /* of the reference, at 1.73 kW */
     rub_text_add(&m->out, "\nmarket:\n");
     for (int32_t r = -1; r < m->n_region; r++) {
+        double price = uniform(m, 1.1, 1.4);
+        double price_2 = uniform(m, 1.6, 1.9);
+        double price_3 = uniform(m, 3.0, 3.6);
+        double price_4 = uniform(m, 2.5, 2.9);
         rub_text_add(
             &m->out,
             "  %s:\n    rent_in: [{depth: %.0f accel, price: $%.2f/accel-h}, {depth: %.0f "
             "accel, price: $%.2f/accel-h}]\n"
             "    rent_out: [{depth: %.0f accel, price: $%.2f/accel-h}, {depth: %.0f accel, "
             "price: $%.2f/accel-h}]\n",
-            r < 0 ? "training" : region_name[r], 0.05 * accel, uniform(m, 2.5, 2.9), 0.10 * accel,
-            uniform(m, 3.0, 3.6), 0.05 * accel, uniform(m, 1.6, 1.9), 0.10 * accel,
-            uniform(m, 1.1, 1.4));
+            r < 0 ? "training" : region_name[r], 0.05 * accel, price_4, 0.10 * accel, price_3,
+            0.05 * accel, price_2, 0.10 * accel, price);
         if (r >= 0)
             rub_text_add(&m->out, "    sublet_price: $%.0f/kW-month\n    sublet_depth: %.0f MW\n",
                          uniform(m, 130, 170),
