@@ -97,7 +97,7 @@ typedef struct rub_deployment {
     const rub_model *model;
     const rub_accelerator *accel;
     int32_t tp;           /* tensor parallel: accelerators that share every layer */
-    int32_t pp;           /* pipeline stages: 1 for now */
+    int32_t pp;           /* pipeline stages; other than 1 is RUB_UNSUPPORTED */
     int32_t attention_dp; /* groups of tp accelerators, each with its own requests' attention; they
                              share the experts. Accelerators in all: tp * attention_dp * pp */
     int32_t ep;           /* over how many whole experts are spread (divides tp * attention_dp) */
