@@ -251,16 +251,31 @@ typedef struct rub_quantiles {
 } rub_quantiles;
 
 /* Measures over the requests that arrived in [from_s, to_s]; a request that never finished counts
- * as one that misses every target. */
+ * as one that misses every target. Rates are offered (what arrived in the window, over its length)
+ * and served (what was done in the window, over its length, whenever it arrived): requests that
+ * ended in it, prompts of first tokens in it, tokens of answers delivered in it, evenly between a
+ * request's first and last one. */
 typedef struct rub_measures {
     double from_s, to_s;
     size_t n_req, n_finished, n_good; /* n_good: finished and met all targets */
     rub_quantiles ttft, tpot, e2e;    /* [s]; tpot over requests of two tokens or more */
     rub_quantiles waiting;            /* scheduled - arrival [s] */
-    double request_per_s, input_tok_per_s,
-        output_tok_per_s; /* arrived in the window / its length */
-    double goodput_per_s;
+    double request_per_s, input_tok_per_s, output_tok_per_s; /* offered */
+    double served_per_s, served_input_tok_per_s, served_output_tok_per_s;
+    double goodput_per_s; /* arrived in the window and good / its length */
+    size_t n_unfinished;  /* arrived by to_s and not ended by then, rejected ones left out */
+    size_t n_waiting;     /* of them, not yet scheduled: the queue */
+    double drain_s;       /* from to_s to the last end of any request; 0: none ended later */
+    double taken_up_s;    /* from to_s until the last of that queue was scheduled; 0: no queue */
+    bool keeps_up;        /* rub_serve_measure says by which margin */
 } rub_measures;
+
+/* The fleet keeps up when the queue that stands at to_s is taken up within a twentieth of the window
+ * and the wait that targets grant (TTFT's or E2E's limit; 1 s when there is none), as rub_size_search
+ * judges; and when the rest of the work does not take more than a fifth of the window and a minute
+ * while taking more than twice as long as a request took at first (mean E2E of the window's first
+ * tenth): a fleet that takes in everything and slows down. */
+#define RUB_SERVE_BACKLOG_FRAC 0.05
 
 rub_status rub_serve_measure(const rub_trace *trace, const rub_serve_times *times,
                              const rub_serve_targets *targets, double from_s, double to_s,

@@ -179,6 +179,23 @@ static json_t *prefix_cache(const simulation *sim) {
     return o;
 }
 
+/* What was offered, what was served: docs/serve.md. The first three keys are of what was offered. */
+static void add_rates(json_t *d, const rub_measures *m) {
+    json_object_set_new(d, "requests_per_s", real(m->request_per_s));
+    json_object_set_new(d, "input_tok_per_s", real(m->input_tok_per_s));
+    json_object_set_new(d, "output_tok_per_s", real(m->output_tok_per_s));
+    json_object_set_new(d, "offered_rps", real(m->request_per_s));
+    json_object_set_new(d, "served_rps", real(m->served_per_s));
+    json_object_set_new(d, "offered_output_tok_per_s", real(m->output_tok_per_s));
+    json_object_set_new(d, "served_input_tok_per_s", real(m->served_input_tok_per_s));
+    json_object_set_new(d, "served_output_tok_per_s", real(m->served_output_tok_per_s));
+    json_object_set_new(d, "unfinished_at_last_arrival", json_integer((json_int_t)m->n_unfinished));
+    json_object_set_new(d, "backlog_at_last_arrival", json_integer((json_int_t)m->n_waiting));
+    json_object_set_new(d, "backlog_taken_up_s", real(m->taken_up_s));
+    json_object_set_new(d, "drain_s", real(m->drain_s));
+    json_object_set_new(d, "keeps_up", json_boolean(m->keeps_up));
+}
+
 static void add_deployment(json_t *d, const simulation *sim, const figures *f) {
     json_t *o = json_object();
     json_object_set_new(o, "model", json_string(sim->model->name));
@@ -215,12 +232,10 @@ int rub_simulation_print_json(const simulate_settings *s, const simulation *sim)
     json_object_set_new(d, "itl_s", quantiles(&itl));
     json_object_set_new(d, "e2e_s", quantiles(&m->e2e));
     json_object_set_new(d, "waiting_s", quantiles(&m->waiting));
-    json_object_set_new(d, "requests_per_s", real(m->request_per_s));
+    add_rates(d, m);
     json_object_set_new(d, "goodput_per_s", real(m->goodput_per_s));
     json_object_set_new(d, "good_share",
                         json_real(m->n_req ? (double)m->n_good / (double)m->n_req : 0.0));
-    json_object_set_new(d, "input_tok_per_s", real(m->input_tok_per_s));
-    json_object_set_new(d, "output_tok_per_s", real(m->output_tok_per_s));
     json_object_set_new(d, "utilisation", json_real(f.busy));
     json_object_set_new(d, "kv_occupancy_mean", json_real(f.kv_mean));
     json_object_set_new(d, "kv_occupancy_max", json_real(f.kv_most));
@@ -279,6 +294,22 @@ static void hits_line(const simulation *sim) {
     printf("%s\n", n == 8 ? ", ..." : "");
 }
 
+/* In a closed loop what is offered is what is served, over the whole run. */
+static void rates(const simulation *sim) {
+    const rub_measures *m = &sim->measures;
+    if (sim->def.concurrency > 0) {
+        printf("\nthroughput %.4g requests/s, %.4g input and %.4g output tokens/s\n",
+               m->request_per_s, m->input_tok_per_s, m->output_tok_per_s);
+        return;
+    }
+    printf("\noffered %.4g requests/s, %.4g input and %.4g output tokens/s\n", m->request_per_s,
+           m->input_tok_per_s, m->output_tok_per_s);
+    printf("served  %.4g requests/s, %.4g input and %.4g output tokens/s in the same time; at the "
+           "last arrival %zu requests were unfinished, %zu of them not started\n",
+           m->served_per_s, m->served_input_tok_per_s, m->served_output_tok_per_s, m->n_unfinished,
+           m->n_waiting);
+}
+
 void rub_simulation_print_text(const simulate_settings *s, const simulation *sim) {
     const rub_measures *m = &sim->measures;
     const rub_serve_totals *t = &sim->totals;
@@ -304,8 +335,7 @@ void rub_simulation_print_text(const simulate_settings *s, const simulation *sim
     printf("  over requests that arrived from %.4g s to %.4g s; ITL over the whole run\n",
            m->from_s, m->to_s);
     targets_line(sim);
-    printf("\nthroughput %.4g requests/s, %.4g input and %.4g output tokens/s\n", m->request_per_s,
-           m->input_tok_per_s, m->output_tok_per_s);
+    rates(sim);
     printf("busy %.1f %%, KV blocks %.1f %% in use on average, %.1f %% at most; %lld iterations, "
            "%lld preemptions\n",
            100 * f.busy, 100 * f.kv_mean, 100 * f.kv_most, (long long)t->n_iteration,
@@ -316,9 +346,11 @@ void rub_simulation_print_text(const simulate_settings *s, const simulation *sim
     if (t->n_rejected)
         printf("rejected %lld requests that can never fit in %lld KV blocks\n",
                (long long)t->n_rejected, (long long)sim->def.kv_blocks);
-    if (t->end_s > 1.2 * m->to_s && t->end_s > m->to_s + 60)
-        printf("the fleet cannot keep up: it finished %.0f s after the last arrival\n",
-               t->end_s - m->to_s);
+    if (!m->keeps_up)
+        printf(
+            "THE FLEET DOES NOT KEEP UP: it serves %.4g of %.4g requests/s; the queue at the last "
+            "arrival was taken up %.4g s later, the last request ended %.4g s later\n",
+            m->served_per_s, m->request_per_s, m->taken_up_s, m->drain_s);
     if (sim->deployed)
         printf("power %.4g kW IT, %.3g Wh per 1,000 tokens; $%.4g per hour, $%.4g per million "
                "tokens ($%.4g per million "

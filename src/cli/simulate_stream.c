@@ -35,6 +35,21 @@ static json_t *quantiles(const rub_histogram *h) {
                      "p99", q.p99, "p99.9", q.p999, "max", q.max, "mean", q.mean);
 }
 
+/* Falls behind: the last requests end late (as rub_measures.keeps_up has it), and of the requests
+ * one in a hundred waited for half of that or more, so that it is no long answer that took the time. */
+static bool keeps_up(const simulation *sim, const rub_stream_result *r) {
+    double drain_s = r->totals.end_s - r->last_arrival_s;
+    double patience = fmax(sim->targets.ttft_s, sim->targets.e2e_s);
+    return drain_s <=
+               RUB_SERVE_BACKLOG_FRAC * r->last_arrival_s + (patience > 0 ? patience : 1.0) ||
+           rub_histogram_quantile(&r->ttft, 0.99) < 0.5 * drain_s;
+}
+
+/* Requests/s until the last one has ended. */
+static double served_per_s(const rub_stream_result *r) {
+    return (double)(r->n_req - r->totals.n_rejected) / r->totals.end_s;
+}
+
 static int print_json(const simulation *sim, const rub_stream_result *r, double busy) {
     char hash[24];
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)r->hash);
@@ -46,6 +61,10 @@ static int print_json(const simulation *sim, const rub_stream_result *r, double 
     json_object_set_new(d, "tpot_s", quantiles(&r->tpot));
     json_object_set_new(d, "e2e_s", quantiles(&r->e2e));
     json_object_set_new(d, "itl_s", quantiles(&r->totals.itl));
+    json_object_set_new(d, "offered_rps", json_real((double)r->n_req / r->last_arrival_s));
+    json_object_set_new(d, "served_rps", json_real(served_per_s(r)));
+    json_object_set_new(d, "drain_s", json_real(r->totals.end_s - r->last_arrival_s));
+    json_object_set_new(d, "keeps_up", json_boolean(keeps_up(sim, r)));
     json_object_set_new(d, "replicas", json_integer(sim->def.n_replica));
     json_object_set_new(d, "hash", json_string(hash));
     return rub_command_print_json(d);
@@ -71,10 +90,15 @@ static void print_text(const simulation *sim, const rub_stream_result *r, double
     row("TPOT", &r->tpot);
     row("ITL", &r->totals.itl);
     row("E2E", &r->e2e);
-    printf("\n%.1f %% of requests met their targets; %.4g requests/s, %.4g input and %.4g output "
-           "tokens/s over %.4g s\n",
-           100.0 * (double)r->n_good / (double)r->n_req, (double)r->n_req / r->last_arrival_s,
-           r->input_tok / r->last_arrival_s, r->output_tok / r->last_arrival_s, r->last_arrival_s);
+    printf(
+        "\n%.1f %% of requests met their targets; offered %.4g requests/s, %.4g input and %.4g "
+        "output tokens/s over %.4g s; served %.4g requests/s until the last one ended at %.4g s\n",
+        100.0 * (double)r->n_good / (double)r->n_req, (double)r->n_req / r->last_arrival_s,
+        r->input_tok / r->last_arrival_s, r->output_tok / r->last_arrival_s, r->last_arrival_s,
+        served_per_s(r), r->totals.end_s);
+    if (!keeps_up(sim, r))
+        printf("THE FLEET DOES NOT KEEP UP: the last request ended %.4g s after the last arrival\n",
+               r->totals.end_s - r->last_arrival_s);
     printf("busy %.1f %%; %lld iterations, %lld preemptions, %lld rejected; hash %016llx\n",
            100 * busy, (long long)r->totals.n_iteration, (long long)r->totals.n_restart,
            (long long)r->totals.n_rejected, (unsigned long long)r->hash);

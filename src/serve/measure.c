@@ -147,6 +147,63 @@ static rub_quantiles gather(const rub_trace *trace, const rub_serve_times *times
     return quantiles(scratch, n);
 }
 
+/* ---- offered and served ---------------------------------------------------------------------- */
+
+/* Tokens of an answer of n delivered between from_s and to_s: the first one at first, the others
+ * evenly until finish. */
+static double delivered(double first, double finish, int32_t n, double from_s, double to_s) {
+    if (isinf(first) || first > to_s || finish < from_s)
+        return 0.0;
+    double tok = first >= from_s ? 1.0 : 0.0, span = finish - first;
+    double a = fmax(first, from_s), b = fmin(finish, to_s);
+    return tok + (span > 0 && b > a ? (n - 1) * (b - a) / span : 0.0);
+}
+
+/* What was done in the window, and what stood undone at its end. */
+static void serve(const rub_trace *t, const rub_serve_times *times, rub_measures *m) {
+    double ended = 0.0, input = 0.0, output = 0.0, span = m->to_s - m->from_s, last = m->to_s;
+    double taken_up = m->to_s;
+    for (size_t i = 0; i < t->n_req; i++) {
+        double at = times->arrival_s[i], finish = or_never(times->finish_s[i]);
+        double first = or_never(times->first_token_s[i]),
+               scheduled = or_never(times->scheduled_s[i]);
+        ended += finish >= m->from_s && finish <= m->to_s;
+        input += first >= m->from_s && first <= m->to_s ? t->input_tok[i] : 0;
+        output += delivered(first, finish, t->output_tok[i], m->from_s, m->to_s);
+        if (at > m->to_s || times->restarts[i] < 0)
+            continue;
+        m->n_unfinished += finish > m->to_s;
+        m->n_waiting += scheduled > m->to_s;
+        last = finish > last ? finish : last;
+        taken_up = scheduled > taken_up ? scheduled : taken_up;
+    }
+    m->served_per_s = span > 0 ? ended / span : NAN;
+    m->served_input_tok_per_s = span > 0 ? input / span : NAN;
+    m->served_output_tok_per_s = span > 0 ? output / span : NAN;
+    m->drain_s = last - m->to_s;
+    m->taken_up_s = taken_up - m->to_s;
+}
+
+/* Mean E2E of the requests that arrived in the window's first tenth; 0: there are none. */
+static double early_e2e(const rub_trace *t, const rub_serve_times *times, const rub_measures *m) {
+    double until = m->from_s + 0.1 * (m->to_s - m->from_s), sum = 0.0, n = 0.0;
+    for (size_t i = 0; i < t->n_req; i++)
+        if (times->arrival_s[i] >= m->from_s && times->arrival_s[i] <= until &&
+            !isnan(times->finish_s[i])) {
+            sum += times->finish_s[i] - times->arrival_s[i];
+            n++;
+        }
+    return n > 0 ? sum / n : 0.0;
+}
+
+static bool keeps_up(const rub_trace *t, const rub_serve_times *times,
+                     const rub_serve_targets *targets, const rub_measures *m) {
+    double span = m->to_s - m->from_s, patience = fmax(targets->ttft_s, targets->e2e_s);
+    if (m->taken_up_s > RUB_SERVE_BACKLOG_FRAC * span + (patience > 0 ? patience : 1.0))
+        return false;
+    return m->drain_s <= 0.2 * span + 60.0 || m->drain_s <= 2.0 * early_e2e(t, times, m);
+}
+
 /* One column of scratch at a time: ten million requests are to be measured in little memory. */
 rub_status rub_serve_measure(const rub_trace *trace, const rub_serve_times *times,
                              const rub_serve_targets *targets, double from_s, double to_s,
@@ -174,6 +231,8 @@ rub_status rub_serve_measure(const rub_trace *trace, const rub_serve_times *time
     m.input_tok_per_s = input / span;
     m.output_tok_per_s = output / span;
     m.goodput_per_s = (double)m.n_good / span;
+    serve(trace, times, &m);
+    m.keeps_up = keeps_up(trace, times, targets, &m);
     free(scratch);
     *out = m;
     return RUB_OK;

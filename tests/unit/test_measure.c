@@ -105,8 +105,126 @@ static void targets_and_windows_by_hand(void **state) {
     assert_true(m.waiting.p50 == 0.5 && m.tpot.max == 0.2 && m.e2e.max == 4.0);
 }
 
+/* Window 0 to 10 s. Request 0 is served within; 1 has 6 of 11 tokens by 10 s (first at 5 s, the
+ * last at 15 s); 2 waits until 12 s; 3 is rejected. */
+static void served_and_backlog_by_hand(void **state) {
+    (void)state;
+    double arrival[] = {0, 1, 9, 10}, scheduled[] = {0.5, 4, 12, NAN};
+    double first[] = {1, 5, 13, NAN}, finish[] = {2, 15, 16, NAN};
+    int32_t input[] = {10, 20, 30, 40}, output[] = {5, 11, 7, 5}, restarts[] = {0, 0, 0, -1};
+    rub_trace trace = {.n_req = 4, .arrival_s = arrival, .input_tok = input, .output_tok = output};
+    rub_serve_times times = {.n_req = 4,
+                             .arrival_s = arrival,
+                             .scheduled_s = scheduled,
+                             .first_token_s = first,
+                             .finish_s = finish,
+                             .restarts = restarts};
+    rub_serve_targets targets = {0};
+    rub_measures m;
+    assert_int_equal(rub_serve_measure(&trace, &times, &targets, 0, 10, &m, NULL), RUB_OK);
+    assert_true(fabs(m.request_per_s - 0.4) < 1e-15 && fabs(m.served_per_s - 0.1) < 1e-15);
+    assert_true(fabs(m.served_input_tok_per_s - 3.0) < 1e-12);
+    assert_true(fabs(m.served_output_tok_per_s - (5 + 6) / 10.0) < 1e-12);
+    assert_int_equal(m.n_unfinished, 2);
+    assert_int_equal(m.n_waiting, 1);
+    assert_true(m.taken_up_s == 2.0 && m.drain_s == 6.0);
+    assert_false(m.keeps_up); /* 2 s, a twentieth of 10 s and 1 s are granted */
+    targets.ttft_s = 4.0;
+    assert_int_equal(rub_serve_measure(&trace, &times, &targets, 0, 10, &m, NULL), RUB_OK);
+    assert_true(m.keeps_up); /* 4.5 s are granted */
+}
+
+/* n requests of one prompt token on a replica that takes tok_s for each token. */
+static rub_measures run_at(double rate_per_s, size_t n, int32_t output_tok, double tok_s,
+                           int32_t max_seqs) {
+    rub_trace trace = {0};
+    rub_serve_times times = {0};
+    rub_serve_totals *totals = malloc(sizeof *totals);
+    rub_serve_targets none = {0};
+    rub_perf perf = {.kind = RUB_PERF_LINEAR, .linear = {0, tok_s, 0, 0}};
+    rub_serve_def def = rub_serve_default();
+    rub_measures m = {0};
+    def.max_seqs = max_seqs;
+    def.max_batch_tok = 1 << 20;
+    assert_non_null(totals);
+    assert_int_equal(rub_trace_init(&trace, n, NULL), RUB_OK);
+    assert_int_equal(rub_serve_times_init(&times, n, NULL), RUB_OK);
+    for (size_t i = 0; i < n; i++) {
+        trace.arrival_s[i] = (double)i / rate_per_s;
+        trace.input_tok[i] = 1;
+        trace.output_tok[i] = output_tok;
+    }
+    assert_int_equal(rub_serve_run(&trace, &perf, &def, NULL, &times, totals, NULL), RUB_OK);
+    assert_int_equal(rub_serve_measure(&trace, &times, &none, 0, trace.arrival_s[n - 1], &m, NULL),
+                     RUB_OK);
+    rub_trace_clear(&trace);
+    rub_serve_times_clear(&times);
+    free(totals);
+    return m;
+}
+
+/* A replica that takes one request of a tenth of a second at a time serves ten a second, whatever
+ * is offered. */
+static void a_fleet_that_falls_behind_is_told(void **state) {
+    (void)state;
+    rub_measures m = run_at(20.0, 1001, 1, 0.1, 1);
+    assert_true(fabs(m.request_per_s - 20.02) < 1e-9 && fabs(m.served_per_s - 10.0) < 0.03);
+    assert_in_range(m.n_waiting, 498, 502);
+    assert_true(fabs(m.drain_s - 50.1) < 0.2);
+    assert_false(m.keeps_up);
+    m = run_at(9.0, 901, 1, 0.1, 1);
+    assert_true(fabs(m.served_per_s - 9.0) < 0.03 && m.n_waiting <= 1);
+    assert_true(m.keeps_up);
+    /* all are taken in, and slow each other down: no queue, but the work grows */
+    m = run_at(4.0, 2001, 50, 0.01, 1 << 20);
+    assert_true(m.taken_up_s < 26.0 && m.drain_s > 500.0);
+    assert_false(m.keeps_up);
+    m = run_at(1.8, 901, 50, 0.01, 1 << 20); /* 1.96 is the most */
+    assert_true(m.keeps_up);
+    m = run_at(10.5, 2101, 1, 0.1, 1);
+    assert_true(m.keeps_up);       /* within the margin of a twentieth and a second */
+    assert_true(m.n_waiting > 90); /* but the queue is told */
+}
+
+/* Every request that arrived by the end of the window has ended, is unfinished or was rejected; over
+ * a window that holds everything all tokens are delivered. */
+static void what_is_served_and_what_is_left_add_up(void **state) {
+    (void)state;
+    rub_rng rng = rub_rng_make(8, 0);
+    rub_serve_targets none = {0};
+    for (int round = 0; round < 500; round++) {
+        enum { N = 40 };
+        double arrival[N], scheduled[N], first[N], finish[N], tokens = 0.0;
+        int32_t input[N], output[N], restarts[N], rejected = 0;
+        for (int i = 0; i < N; i++) {
+            bool never = rub_rng_below(&rng, 8) == 0;
+            arrival[i] = i;
+            restarts[i] = never ? -1 : 0;
+            input[i] = output[i] = 1 + (int32_t)rub_rng_below(&rng, 50);
+            scheduled[i] = never ? NAN : i + 30 * rub_rng_uniform(&rng);
+            first[i] = scheduled[i] + rub_rng_uniform(&rng);
+            finish[i] = output[i] > 1 ? first[i] + 5 * rub_rng_uniform(&rng) : first[i];
+            rejected += never;
+            tokens += never ? 0 : output[i];
+        }
+        rub_trace t = {.n_req = N, .arrival_s = arrival, .input_tok = input, .output_tok = output};
+        rub_serve_times times = {N, arrival, scheduled, first, finish, restarts, NULL};
+        rub_measures m;
+        assert_int_equal(rub_serve_measure(&t, &times, &none, 0, N - 1, &m, NULL), RUB_OK);
+        assert_int_equal(llround(m.served_per_s * (N - 1)) + (long long)m.n_unfinished + rejected,
+                         N);
+        assert_true(m.n_waiting <= m.n_unfinished);
+        assert_int_equal(rub_serve_measure(&t, &times, &none, 0, 1000, &m, NULL), RUB_OK);
+        assert_true(fabs(m.served_output_tok_per_s * 1000 - tokens) < 1e-9 * tokens);
+        assert_true(m.n_unfinished == 0 && m.drain_s == 0.0 && m.keeps_up);
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(quantiles_are_those_of_a_sort),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(served_and_backlog_by_hand),
+                                       cmocka_unit_test(a_fleet_that_falls_behind_is_told),
+                                       cmocka_unit_test(what_is_served_and_what_is_left_add_up),
+                                       cmocka_unit_test(quantiles_are_those_of_a_sort),
                                        cmocka_unit_test(targets_and_windows_by_hand)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
