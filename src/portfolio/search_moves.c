@@ -130,21 +130,40 @@ static const uint16_t *mended(void *ctx, int32_t b) {
     return walk(f->s, f->plan, b, true, f->s->trial) ? f->s->trial : NULL;
 }
 
-bool rub_search_follow(rub_search *s, const rub_plan *plan, bool mend) {
-    if (mend) {
-        follower f = {s, plan};
-        return rub_search_place(s, mended, &f, NULL);
-    }
+/* The plan as it is, each block that cannot follow it any more planned anew once all others are in. false:
+ * that passes a limit. */
+static bool follow_all(rub_search *s, const rub_plan *plan, bool mend) {
     rub_search_reset(s);
+    bool whole = true;
     for (int32_t b = 0; b < s->p->n_block; b++) {
-        if (!walk(s, plan, b, false, s->trial))
+        bool fits = walk(s, plan, b, mend, s->trial) && rub_search_fits(s, b, s->trial);
+        if (!fits && !mend)
+            return false;
+        if (fits)
+            rub_search_put(s, b, s->trial);
+        whole = whole && fits;
+    }
+    if (!whole)
+        rub_search_weigh(s);
+    for (int32_t b = 0; b < s->p->n_block; b++) {
+        if (s->in[b])
+            continue;
+        rub_search_clear_touched(s);
+        if (!rub_search_best_path(s, b, NULL, 0.0))
             return false;
         rub_search_put(s, b, s->trial);
     }
     rub_search_clear_touched(s);
     rub_search_commit(s);
     rub_search_judge(s);
-    return true;
+    return s->value > -HUGE_VAL;
+}
+
+bool rub_search_follow(rub_search *s, const rub_plan *plan, bool mend) {
+    follower f = {s, plan};
+    if (follow_all(s, plan, mend))
+        return true;
+    return mend && rub_search_place(s, mended, &f, NULL);
 }
 
 /* ---- moves ----------------------------------------------------------------------------------- */
