@@ -28,6 +28,12 @@ typedef struct rub_yields {
     double *training_yield; /* accelerator-equivalents per accelerator (n_gen) */
 } rub_yields;
 
+/* Looks the accelerators and models that a study names up in the catalog, which the study's reader
+ * knows nothing of. Each one that is not there is added to findings (may be NULL); the status and *err
+ * are those of the first. Errors: RUB_NOT_FOUND at the name's place, RUB_INVALID when nobody says what
+ * power an accelerator takes, errors of the config.json that a model is. */
+rub_status rub_plan_check(const rub_study *study, rub_study_findings *findings, rub_error *err);
+
 /* Sizes each workload on each generation by simulation. n_thread 0 = all cores. */
 rub_status rub_yields_make(const rub_study *study, int32_t n_thread, const rub_progress *progress,
                            rub_yields *out, rub_error *err);

@@ -30,11 +30,18 @@ double rub_schedule_at(const rub_schedule *schedule, int32_t q, double fallback)
 
 typedef enum rub_load_class { RUB_INFERENCE, RUB_TRAINING } rub_load_class;
 
+/* Where something stands in the study's files, for messages of the rooms above. */
+typedef struct rub_study_place {
+    char *file;
+    int32_t line, column; /* 0: a value of --what-if, which has no line */
+} rub_study_place;
+
 /* ---- what is served ------------------------------------------------------------------------ */
 
 typedef struct rub_study_model {
     rub_name name;
-    char *catalog;     /* catalog name, or path to a config.json (resolved beside the study) */
+    char *catalog; /* catalog name, or path to a config.json (resolved beside the study) */
+    rub_study_place catalog_at;
     rub_name weights;  /* "bf16", "fp8", ... ; "" = the model's own */
     rub_name kv_cache; /* "", "bf16", "fp8" */
 } rub_study_model;
@@ -59,7 +66,8 @@ typedef struct rub_study_workload {
 /* An accelerator generation that may be bought. */
 typedef struct rub_study_generation {
     rub_name name;
-    char *catalog;    /* accelerator in the catalog */
+    char *catalog; /* accelerator in the catalog */
+    rub_study_place catalog_at;
     double price_usd; /* all-in server capex per accelerator at the study's start [USD] */
     double price_trend_per_year; /* -0.10: falls 10 % a year from first_q on */
     int32_t first_q;             /* first calendar quarter it can be ordered */
@@ -372,6 +380,10 @@ rub_status rub_study_check(const char *path, const char *const *overrides, size_
 /* The keys of the study file as Markdown (docs/study.md), from the tables that drive the reader.
  * malloc'ed; NULL when out of memory. */
 char *rub_study_keys_markdown(void);
+
+/* The same as JSON: {"sections": [{"path", "about", "keys": [{"key", "value", "required", "default",
+ * "allowed", "example", "meaning"}]}]}. */
+char *rub_study_keys_json(void);
 
 /* Number of nodes of the study's scenario tree: given in full, or by its branching. */
 int64_t rub_study_tree_nodes(const rub_study *study);

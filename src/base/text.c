@@ -114,9 +114,49 @@ char *rub_text_usd(double usd, char buf[32]) {
     return buf;
 }
 
+/* Commas between thousands of the whole part of a number without sign. */
+static void add_commas(const char *plain, char buf[32]) {
+    size_t whole = strcspn(plain, "."), n = 0;
+    for (size_t i = 0; plain[i] && n + 2 < 32; i++) {
+        if (i > 0 && i < whole && (whole - i) % 3 == 0)
+            buf[n++] = ',';
+        buf[n++] = plain[i];
+    }
+    buf[n] = '\0';
+}
+
+static char *fixed(double value, int places, char buf[32]) {
+    char plain[64];
+    snprintf(plain, sizeof plain, "%.*f", places, fabs(value));
+    bool zero = strspn(plain, "0.") == strlen(plain);
+    buf[0] = '-';
+    add_commas(plain, buf + (value < 0 && !zero));
+    return buf;
+}
+
+char *rub_text_exact(double value, int digits, char buf[32]) {
+    double size = fabs(value);
+    if (!(size < 1e15)) { /* past any figure that people write out */
+        snprintf(buf, 32, "%.*g", digits, value);
+        return buf;
+    }
+    int whole = size > 0 ? (int)floor(log10(size)) + 1 : 1;
+    int places = digits > whole ? digits - whole : 0;
+    fixed(value, places < 12 ? places : 12, buf);
+    if (strchr(buf, '.')) {
+        size_t n = strlen(buf);
+        while (buf[n - 1] == '0')
+            buf[--n] = '\0';
+        if (buf[n - 1] == '.')
+            buf[n - 1] = '\0';
+    }
+    return buf;
+}
+
+char *rub_text_number(double value, char buf[32]) { return rub_text_exact(value, 3, buf); }
+
 char *rub_text_mw(double mw, char buf[32]) {
     double size = fabs(mw);
     int places = size < 0.0005 || size >= 9.95 ? 0 : size < 0.995 ? 2 : 1;
-    snprintf(buf, 32, "%.*f", places, size < 0.0005 || (places == 0 && size < 0.5) ? 0.0 : mw);
-    return buf;
+    return fixed(size < 0.0005 ? 0.0 : mw, places, buf);
 }

@@ -33,7 +33,14 @@ char *rub_text_si(double value, char *buf, size_t size);
 /* "$12.3B", "-$450M", "$80.0k", "$0"; buf of 32; returns buf. */
 char *rub_text_usd(double usd, char buf[32]);
 
-/* Megawatts in at most three digits before the point: "1250", "48", "7.5", "0.18", "0". */
+/* A number as people write it, about three digits: "1,810", "421", "33.5", "1.25", "0.108", "0";
+ * buf of 32; returns buf. */
+char *rub_text_number(double value, char buf[32]);
+
+/* The same with at most `digits` (up to 9) significant ones and none that say nothing: "99.9", "5". */
+char *rub_text_exact(double value, int digits, char buf[32]);
+
+/* Megawatts: "1,250", "48", "7.5", "0.18", "0". */
 char *rub_text_mw(double mw, char buf[32]);
 
 #endif

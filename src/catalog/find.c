@@ -34,20 +34,50 @@ static names model_names(const rub_catalog *catalog, int32_t i) {
     return (names){catalog->model[i].name, catalog->model_alias[i]};
 }
 
-/* 0: one of the names is `wanted` (in plain form); else the smallest edit distance, with names that
- * merely begin like it counting as one edit. */
+/* Edits to a beginning of `have` about as long as `wanted` ("lama" is one from "llama318b"). */
+static int begin_distance(const char *wanted, char *have) {
+    int best = 1000;
+    size_t n = strlen(wanted), all = strlen(have);
+    for (size_t k = n - 1; n > 2 && k <= n + 1 && k < all; k++) {
+        char after = have[k];
+        have[k] = '\0';
+        int d = rub_text_distance(wanted, have);
+        have[k] = after;
+        best = d < best ? d : best;
+    }
+    return best;
+}
+
+/* 0: one of the names is `wanted` (in plain form); else the smallest edit distance, with what a name
+ * goes on by after a beginning like it counting as one edit. */
 static int distance(const char *wanted, names entry) {
     int best = 1000;
     char have[MAX_NAME];
     const char *name = entry.name;
     for (const char *const *alias = entry.alias; name; name = *alias++) {
         plain(name, have);
-        int d = rub_text_distance(wanted, have);
-        if (d > 1 && strlen(wanted) > 2 && strncmp(wanted, have, strlen(wanted)) == 0)
-            d = 1;
+        int d = rub_text_distance(wanted, have), begin = 1 + begin_distance(wanted, have);
+        d = begin < d ? begin : d;
         best = d < best ? d : best;
     }
     return best;
+}
+
+/* "unknown accelerator 'H10', expected one of A100-40GB, ... (did you mean 'H100-SXM'?)" */
+static void say_unknown(const rub_catalog *catalog, const char *what, const char *name,
+                        const char *near, rub_error *err) {
+    rub_text text = {0};
+    rub_text_add(&text, "unknown %s '%.60s', expected one ", what, name);
+    if (what[0] == 'a')
+        for (int32_t i = 0; i < catalog->n_accelerator; i++)
+            rub_text_add(&text, "%s%s", i ? i + 1 < catalog->n_accelerator ? ", " : " or " : "of ",
+                         catalog->accelerator[i].name);
+    else
+        rub_text_add(&text, "that 'rubato catalog' lists or the path of a config.json");
+    if (near)
+        rub_text_add(&text, " (did you mean '%s'?)", near);
+    rub_error_set(err, RUB_NOT_FOUND, "%s", text.data ? text.data : "unknown name");
+    rub_text_clear(&text);
 }
 
 /* Index of the entry, or -1 with the error filled. */
@@ -66,13 +96,7 @@ static int32_t find(const rub_catalog *catalog, const char *what, const char *na
             near = i;
         }
     }
-    if (near >= 0)
-        rub_error_set(err, RUB_NOT_FOUND, "%s '%.60s' is not in the catalog, did you mean '%s'?",
-                      what, name, entry(catalog, near).name);
-    else
-        rub_error_set(err, RUB_NOT_FOUND,
-                      "%s '%.60s' is not in the catalog, expected one that 'rubato catalog' lists",
-                      what, name);
+    say_unknown(catalog, what, name, near >= 0 ? entry(catalog, near).name : NULL, err);
     return -1;
 }
 

@@ -2,7 +2,7 @@
 #include "cli/commands.h"
 
 #include "base/text.h"
-#include "rubato/study.h"
+#include "rubato/plan.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -188,7 +188,7 @@ static void print_summary(const rub_study *s) {
     printf("  %d quarters, %s to %s; tree of %lld nodes, %lld futures%s\n", s->n_quarter, start,
            end, (long long)rub_study_tree_nodes(s), (long long)rub_study_tree_leaves(s),
            s->tree.n_node ? " (given in full)" : "");
-    printf("  %d regions, %d accelerators, %d workloads, %d partners\n", s->n_region,
+    printf("  regions: %d; accelerators: %d; workloads: %d; partners: %d\n", s->n_region,
            s->n_generation, s->n_workload, s->n_partner);
     print_stages(s);
     print_demand(s);
@@ -200,12 +200,22 @@ static void print_summary(const rub_study *s) {
                (unsigned long long)s->input[i].hash);
 }
 
-static int print_keys(void) {
-    char *text = rub_study_keys_markdown();
-    if (!text) {
-        fprintf(stderr, "rubato: out of memory\n");
-        return 2;
+static int out_of_memory(void) {
+    fprintf(stderr, "rubato: out of memory\n");
+    return 2;
+}
+
+static int print_keys(bool json) {
+    if (json) {
+        json_error_t where;
+        char *text = rub_study_keys_json();
+        json_t *document = text ? json_loads(text, 0, &where) : NULL;
+        free(text);
+        return document ? rub_command_print_json(document) : out_of_memory();
     }
+    char *text = rub_study_keys_markdown();
+    if (!text)
+        return out_of_memory();
     fputs(text, stdout);
     free(text);
     return 0;
@@ -214,7 +224,7 @@ static int print_keys(void) {
 static int run(const rub_command *self, const void *settings, int n_args, char **args) {
     const check_settings *set = settings;
     if (set->keys)
-        return print_keys();
+        return print_keys(set->json);
     if (n_args < 1) {
         fprintf(stderr,
                 "rubato %s: found 0 arguments, expected STUDY.yaml (see rubato %s --help)\n",
@@ -224,12 +234,15 @@ static int run(const rub_command *self, const void *settings, int n_args, char *
     rub_study *study = NULL;
     rub_study_findings *findings = calloc(1, sizeof *findings);
     rub_error err = {0};
-    if (!findings) {
-        fprintf(stderr, "rubato: out of memory\n");
-        return 2;
-    }
+    if (!findings)
+        return out_of_memory();
     rub_status status =
         rub_study_check(args[0], set->what_if.values, set->what_if.n, &study, findings, &err);
+    if (status == RUB_OK && rub_plan_check(study, findings, &err) != RUB_OK) {
+        status = err.code;
+        rub_study_free(study);
+        study = NULL;
+    }
     int rc = status == RUB_OK ? 0 : 2;
     if (status != RUB_OK && findings->n_error == 0)
         rub_command_fail(&err);
@@ -250,7 +263,7 @@ static const rub_option options[] = {
     {"what-if", RUB_OPTION_LIST, offsetof(check_settings, what_if), "KEY=VALUE",
      "changes one value of the study before it is read; may be given several times", 0, 0, NULL},
     {"keys", RUB_OPTION_FLAG, offsetof(check_settings, keys), NULL,
-     "print every key of the study file as Markdown and stop", 0, 0, NULL},
+     "print every key of the study file as Markdown (--json: as JSON) and stop", 0, 0, NULL},
     RUB_OPTION_JSON(check_settings),
     {0},
 };
@@ -262,8 +275,9 @@ const rub_command rub_cmd_check = {
     .min_args = 0,
     .max_args = 1,
     .description =
-        "Reads the study and the tables it names, checks units, names, probabilities, and that "
-        "every site's stages can be reached. Up to 20 errors and 20 warnings go to standard "
+        "Reads the study and the tables it names, checks units, names (accelerators and models "
+        "against the catalog), probabilities, and that every site's stages can be reached. Up to "
+        "20 errors and 20 warnings go to standard "
         "error, one line each with file, line and column; a summary goes to standard output.\n\n"
         "A KEY is a path of names: partners.anchor.leaves, budget.FY2026, "
         "sites.mount-pleasant.pause. '*' stands for every name, and partner.KEY for the only "

@@ -72,7 +72,8 @@ static int set_number(const rub_command *command, const rub_option *o, const cha
 static int set_choice(const rub_command *command, const rub_option *o, const char *value,
                       int *field) {
     rub_text names = {0};
-    for (int i = 0; o->choices[i]; i++) {
+    int n = 0;
+    for (int i = 0; o->choices[i]; i++, n++) {
         if (!strcmp(o->choices[i], value)) {
             *field = i;
             rub_text_clear(&names);
@@ -80,6 +81,9 @@ static int set_choice(const rub_command *command, const rub_option *o, const cha
         }
         rub_text_add(&names, "%s%s", i ? ", " : "one of ", o->choices[i]);
     }
+    const char *near = rub_text_nearest(value, o->choices, (size_t)n);
+    if (near)
+        rub_text_add(&names, ", did you mean '%s'?", near);
     int rc = bad_value(command, o, value, names.data ? names.data : "another value");
     rub_text_clear(&names);
     return rc;

@@ -32,30 +32,48 @@ static const rub_command *find(int argc, char **argv, int *n_words) {
     return NULL;
 }
 
-static int unknown(int argc, char **argv) {
-    const char *names[RUB_LEN(commands)];
-    size_t n = 0;
-    char given[80];
-    for (int i = 0; commands[i]; i++) {
-        size_t first = strcspn(commands[i]->name, " ");
-        if (strlen(argv[0]) == first && !strncmp(commands[i]->name, argv[0], first)) {
-            fprintf(stderr, "rubato: %s takes a second word:", argv[0]);
-            for (int k = i; commands[k] && !strncmp(commands[k]->name, argv[0], first); k++)
-                fprintf(stderr, " '%s'", commands[k]->name);
-            fprintf(stderr, "\n");
-            return 2;
-        }
-        names[n++] = commands[i]->name;
-    }
-    snprintf(given, sizeof given, "%.30s%s%.30s", argv[0], argc > 1 ? " " : "",
-             argc > 1 ? argv[1] : "");
-    const char *near = rub_text_nearest(argv[0], names, n);
-    near = near ? near : rub_text_nearest(given, names, n);
+static int complain_unknown(const char *given, const char *near) {
     char text[256];
-    snprintf(text, sizeof text, "rubato: unknown command '%.60s'%s%s%s (see rubato --help)",
-             argv[0], near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+    snprintf(text, sizeof text, "rubato: unknown command '%.60s'%s%s%s (see rubato --help)", given,
+             near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
     rub_command_complain(text);
     return 2;
+}
+
+/* "trace inf": the nearest of the second words; "trace": which there are. */
+static int unknown_second(const char *given, const char *first, const char *second) {
+    const char *names[RUB_LEN(commands)], *seconds[RUB_LEN(commands)];
+    size_t n = 0, length = strlen(first);
+    for (int i = 0; commands[i]; i++)
+        if (!strncmp(commands[i]->name, first, length) && commands[i]->name[length] == ' ') {
+            names[n] = commands[i]->name;
+            seconds[n++] = commands[i]->name + length + 1;
+        }
+    const char *near = second ? rub_text_nearest(second, seconds, n) : NULL;
+    if (near)
+        return complain_unknown(given, near - length - 1);
+    fprintf(stderr, "rubato: %s takes a second word:", first);
+    for (size_t k = 0; k < n; k++)
+        fprintf(stderr, " '%s'", names[k]);
+    fprintf(stderr, "\n");
+    return 2;
+}
+
+static int unknown(int argc, char **argv) {
+    const char *names[RUB_LEN(commands)], *near = NULL;
+    size_t n = 0;
+    char given[80];
+    bool two = argc > 1 && argv[1][0] != '-';
+    snprintf(given, sizeof given, "%.30s%s%.30s", argv[0], two ? " " : "", two ? argv[1] : "");
+    for (int i = 0; commands[i]; i++) {
+        size_t first = strcspn(commands[i]->name, " ");
+        if (strlen(argv[0]) == first && !strncmp(commands[i]->name, argv[0], first))
+            return unknown_second(given, argv[0], two ? argv[1] : NULL);
+        names[n++] = commands[i]->name;
+    }
+    if (two && (near = rub_text_nearest(given, names, n)))
+        return complain_unknown(given, near);
+    return complain_unknown(argv[0], rub_text_nearest(argv[0], names, n));
 }
 
 /* --man and --markdown print a command's page. */

@@ -81,6 +81,7 @@ static void clear(run *r) {
 
 static rub_status decide(const rub_study *study, const rub_plan_def *def,
                          const rub_progress *progress, run *r, rub_error *err) {
+    RUB_TRY(rub_plan_check(study, NULL, err));
     RUB_TRY(rub_yields_make(study, def->solve.n_thread, progress, &r->yields, err));
     if (study->tree.n_node == 0)
         RUB_TRY(rub_process_simulate(study, study->process.n_path, study->seed, &r->paths, err));

@@ -44,12 +44,9 @@ static rub_status describe(const rub_study *study, const rub_catalog *catalog, r
         if (gen->catalog)
             RUB_TRY(rub_catalog_accelerator(catalog, gen->catalog, &accel, err));
         double kw = gen->kw_per_accel > 0 ? gen->kw_per_accel : accel ? accel->allin_w / 1e3 : 0.0;
-        if (!(kw > 0))
-            return rub_error_set(
-                err, RUB_INVALID,
-                "accelerators.%s: power per accelerator is not known, expected it in "
-                "the study or the catalog",
-                gen->name);
+        if (!(kw > 0)) /* rub_plan_check says where */
+            return rub_error_set(err, RUB_INVALID, "accelerators.%s: its power is not known",
+                                 gen->name);
         y->accel_per_mw[g] = 1e3 / kw;
         y->training_yield[g] = gen->training_yield > 0 ? gen->training_yield
                                : accel && reference    ? rub_training_yield(accel, reference)

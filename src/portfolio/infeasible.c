@@ -28,14 +28,14 @@ static double passed_frac(const rub_limit *l, const double *x) {
 /* "3.2M tok/s", "120k accel", "2.5 MW", "$12.3M". */
 static const char *amount(const rub_equivalent *b, const rub_limit *l, double value, char *buf,
                           size_t size) {
-    char si[24];
+    char si[24], number[32];
     if (l->kind == RUB_LIMIT_BUDGET) {
         double usd = fabs(value);
         const char *sign = value < 0 ? "-" : "";
         if (usd >= 999.5e6)
-            snprintf(buf, size, "%s$%.4gB", sign, usd / 1e9);
+            snprintf(buf, size, "%s$%sB", sign, rub_text_exact(usd / 1e9, 4, number));
         else
-            snprintf(buf, size, "%s$%.4gM", sign, usd / 1e6);
+            snprintf(buf, size, "%s$%sM", sign, rub_text_exact(usd / 1e6, 4, number));
     } else if (l->kind == RUB_LIMIT_MUST_SERVE) {
         bool training = b->p->study->demand[l->which].load_class == RUB_TRAINING;
         snprintf(buf, size, "%s%s", rub_text_si(value, si, sizeof si),
@@ -44,7 +44,7 @@ static const char *amount(const rub_equivalent *b, const rub_limit *l, double va
         if (gap && gap[1] && strchr("kMGTP", gap[1]) && gap[2] == ' ')
             memmove(gap, gap + 1, strlen(gap));
     } else
-        snprintf(buf, size, "%.4g MW", value);
+        snprintf(buf, size, "%s MW", rub_text_exact(value, 4, number));
     return buf;
 }
 

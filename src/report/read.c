@@ -6,14 +6,19 @@
 #include <string.h>
 
 #define SCHEMA 1
+#define EXPECTED "the JSON that 'rubato plan' writes (NAME-plan.json) or prints with --json"
+
+static bool is_study(const char *name) {
+    const char *dot = strrchr(name, '.');
+    return dot && (!strcmp(dot, ".yaml") || !strcmp(dot, ".yml"));
+}
 
 static rub_status check(const char *name, const json_t *document, rub_error *err) {
     const json_t *head = json_object_get(document, "rubato");
     const char *kind = json_string_value(json_object_get(head, "kind"));
     if (!json_is_object(document) || !json_is_object(head) || !kind)
         return rub_error_at(err, RUB_INVALID, name, 0, 0,
-                            "is JSON but no plan: expected an object with key 'rubato' as "
-                            "'rubato plan --json' writes it");
+                            "is JSON but no plan, expected " EXPECTED);
     if (strcmp(kind, "plan") != 0)
         return rub_error_at(err, RUB_INVALID, name, 0, 0, "holds a '%.40s', expected a 'plan'",
                             kind);
@@ -46,10 +51,16 @@ static rub_status check(const char *name, const json_t *document, rub_error *err
 rub_status rub_report_read_memory(const char *name, const char *bytes, size_t n, json_t **out,
                                   rub_error *err) {
     json_error_t where;
+    size_t first = 0;
+    while (first < n && strchr(" \t\r\n", bytes[first]))
+        first++;
+    if (first < n && bytes[first] != '{' && bytes[first] != '[')
+        return rub_error_at(err, RUB_PARSE, name, 0, 0, "is not JSON, expected " EXPECTED "%s",
+                            is_study(name) ? "; this looks like a study: plan it first" : "");
     json_t *document = json_loadb(bytes, n, JSON_REJECT_DUPLICATES, &where);
     if (!document)
         return rub_error_at(err, RUB_PARSE, name, where.line, where.column,
-                            "%s, expected a plan document", where.text);
+                            "%.200s, expected " EXPECTED, where.text);
     rub_status status = check(name, document, err);
     if (status != RUB_OK) {
         json_decref(document);

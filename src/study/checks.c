@@ -2,6 +2,7 @@
 #include "study/fields.h"
 
 #include "base/array.h"
+#include "base/text.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -72,6 +73,7 @@ static void check_budgets(rub_reader *r) {
     int32_t first = rub_study_fiscal_year(s, s->start_q);
     int32_t last = rub_study_fiscal_year(s, s->start_q + s->n_quarter - 1);
     bool current = false;
+    char budget[32], spent[32];
     for (int32_t year = first; year <= last; year++) {
         const rub_study_budget *found = NULL;
         for (int32_t i = 0; i < s->n_budget; i++)
@@ -82,9 +84,9 @@ static void check_budgets(rub_reader *r) {
                             "no budget for FY%d: its capex is not limited", year);
         else if (year == first && found->capex_usd < s->spent_this_fy_usd)
             rub_reader_report(r, at_section(r, "budget"), RUB_INVALID,
-                              "FY%d has a budget of $%.6g but $%.6g is spent already, expected "
-                              "more",
-                              year, found->capex_usd, s->spent_this_fy_usd);
+                              "FY%d has a budget of %s but %s is spent already, expected more",
+                              year, rub_text_usd(found->capex_usd, budget),
+                              rub_text_usd(s->spent_this_fy_usd, spent));
         current = current || (found && year == first);
     }
     if (s->spent_this_fy_usd > 0 && !current)
@@ -154,6 +156,8 @@ static void check_markets(rub_reader *r) {
 
 void rub_reader_check(rub_reader *r) {
     check_present(r);
+    if (r->study->start_q <= 0 || r->study->n_quarter <= 0)
+        return; /* told already; nothing can be dated against it */
     rub_reader_check_sites(r);
     if (r->findings->n_error)
         return;

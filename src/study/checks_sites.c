@@ -2,6 +2,7 @@
 #include "study/fields.h"
 
 #include "base/array.h"
+#include "base/text.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -222,6 +223,7 @@ static void check_site(const site_check *c) {
 /* Blocks and their size against the grid: live and building sites that it cannot feed. */
 static void check_grid(rub_reader *r) {
     const rub_study *s = r->study;
+    char live[32], grid[32];
     for (int32_t k = 0; k < s->n_region; k++) {
         double live_mw = 0.0, grid_mw = rub_schedule_at(&s->region[k].grid, s->start_q, -1.0);
         for (int32_t i = 0; i < s->n_site; i++)
@@ -229,8 +231,9 @@ static void check_grid(rub_reader *r) {
                 live_mw += s->site[i].n_block * s->site[i].block_mw;
         if (grid_mw >= 0 && live_mw > grid_mw * (1 + 1e-9))
             rub_reader_warn(r, r->section[RUB_SECTION_REGIONS]->key[k],
-                            "region '%s' has %.6g MW live but its grid feeds %.6g MW at the start",
-                            s->region[k].name, live_mw, grid_mw);
+                            "region '%s' has %s MW live but its grid feeds %s MW at the start",
+                            s->region[k].name, rub_text_exact(live_mw, 6, live),
+                            rub_text_exact(grid_mw, 6, grid));
     }
 }
 

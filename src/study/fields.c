@@ -99,15 +99,30 @@ static bool refuse(rub_reader *r, const rub_field *field, const rub_yaml_node *v
     return false;
 }
 
+const char *rub_bound_text(double x, char buf[32]) {
+    static const struct {
+        double unit;
+        char letter;
+    } scale[] = {{1e12, 'T'}, {1e9, 'B'}, {1e6, 'M'}};
+    for (size_t i = 0; i < RUB_LEN(scale); i++)
+        if (fabs(x) >= scale[i].unit) {
+            char number[32];
+            snprintf(buf, 32, "%.29s%c", rub_text_exact(x / scale[i].unit, 6, number),
+                     scale[i].letter);
+            return buf;
+        }
+    return rub_text_exact(x, 6, buf);
+}
+
 /* min and max in the field's unit, percent as percent. */
 static bool out_of_range(rub_reader *r, const rub_field *field, const rub_yaml_node *value,
                          const char *text, const char *unit) {
     double scale = unit[0] == '%' ? 100.0 : 1.0;
     char low[32], high[32];
-    snprintf(low, sizeof low, "%.6g", field->min * scale);
-    snprintf(high, sizeof high, "%.6g", field->max * scale);
     rub_reader_report(r, value, RUB_INVALID, "'%s' is '%.60s', expected %s to %s%s%s", field->key,
-                      text, low, high, *unit && unit[0] != '%' ? " " : "", unit);
+                      text, rub_bound_text(field->min * scale, low),
+                      rub_bound_text(field->max * scale, high), *unit && unit[0] != '%' ? " " : "",
+                      unit);
     return false;
 }
 
@@ -175,6 +190,8 @@ static bool read_quarter(rub_reader *r, const rub_field *field, const rub_yaml_n
         q = RUB_NEVER;
     else if (strcmp(value->scalar, "start") == 0 && r->study->start_q > 0)
         q = r->study->start_q;
+    else if (strcmp(value->scalar, "start") == 0 && strcmp(field->key, "start") != 0)
+        return false; /* what is wrong with the start is told where it stands */
     else if (!rub_quarter_parse(value->scalar, &q))
         return refuse(r, field, value, 0);
     memcpy(out, &q, sizeof q);
@@ -257,12 +274,12 @@ static bool read_ref(rub_reader *r, const rub_field *field, const rub_yaml_node 
     int32_t index = rub_reader_find(r, section, value->scalar);
     if (index < 0) {
         const char *near = rub_reader_near(r->section[section], value->scalar);
-        rub_reader_report(r, value, RUB_NOT_FOUND,
-                          near ? "'%s' names %s '%.60s', which is not among the %s, did you mean "
-                                 "'%.60s'?"
-                               : "'%s' names %s '%.60s', expected one of the %s",
-                          field->key, rub_section_entry(section), value->scalar,
-                          rub_section_key(section), near);
+        rub_reader_unknown(r, section, value,
+                           near ? "'%s' names %s '%.60s', which is not among the %s, did you mean "
+                                  "'%.60s'?"
+                                : "'%s' names %s '%.60s', expected one of the %s",
+                           field->key, rub_section_entry(section), value->scalar,
+                           rub_section_key(section), near);
         return false;
     }
     memcpy(out, &index, sizeof index);

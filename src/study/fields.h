@@ -77,6 +77,9 @@ bool rub_field_read(rub_reader *r, const rub_field *field, const rub_yaml_node *
 /* What a field expects, with an example: "a power such as '48 MW'". */
 const char *rub_field_expected(const rub_field *field, int variant, char *buf, size_t size);
 
+/* A bound as people write it: "0.25", "1,000", "10M", "10T". buf of 32. */
+const char *rub_bound_text(double x, char buf[32]);
+
 /* 2025-Q3 to a calendar quarter. */
 bool rub_quarter_parse(const char *text, int32_t *out);
 

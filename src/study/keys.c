@@ -87,8 +87,7 @@ static const rub_field workload_fields[] = {
 };
 
 static const rub_field accelerator_fields[] = {
-    TEXT(rub_study_generation, catalog, "catalog", NULL, "GB200-NVL72",
-         "Accelerator of the catalog."),
+    TEXT(rub_study_generation, catalog, "catalog", NULL, "GB200", "Accelerator of the catalog."),
     NUMBER(rub_study_generation, price_usd, "price", "USD/accel", NULL, 0, 1e8, "$62k/accel",
            "All-in server capex for each accelerator at the start (or when first orderable)."),
     NUMBER(rub_study_generation, price_trend_per_year, "price_trend", "%/yr", "0%/yr", -0.95, 5,

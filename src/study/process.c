@@ -70,11 +70,11 @@ static void read_next(rub_reader *r, const rub_entry *entry, const rub_yaml_node
             j++;
         if (j == regimes->n) {
             const char *near = rub_reader_near(regimes, map->key[i]->scalar);
-            rub_reader_report(r, map->key[i], RUB_NOT_FOUND,
-                              near ? "'next' names regime '%.60s', which is not among the regimes, "
-                                     "did you mean '%.60s'?"
-                                   : "'next' names regime '%.60s', expected one of the regimes",
-                              map->key[i]->scalar, near);
+            rub_reader_unknown(r, RUB_SECTION_REGIMES, map->key[i],
+                               near ? "'next' names regime '%.60s', which is not among the "
+                                      "regimes, did you mean '%.60s'?"
+                                    : "'next' names regime '%.60s', expected one of the regimes",
+                               map->key[i]->scalar, near);
             return;
         }
         if (!rub_field_read(r, &prob, map->value[i], 0, &regime->next_prob[j]))
@@ -91,6 +91,7 @@ static void read_regimes(rub_reader *r, const rub_entry *process) {
     const rub_yaml_node *map = named_part(r, process, "regimes", MAX_REGIMES);
     rub_study_process *p = &r->study->process;
     double sum = 0.0;
+    size_t before = r->findings->n_error;
     if (!map || !(p->regime = rub_reader_new(r, map->n, sizeof *p->regime)))
         return;
     p->n_regime = (int32_t)map->n;
@@ -104,7 +105,7 @@ static void read_regimes(rub_reader *r, const rub_entry *process) {
         read_next(r, &entry, map, regime);
         sum += regime->initial_prob;
     }
-    if (fabs(sum - 1.0) > SUM_TOLERANCE)
+    if (fabs(sum - 1.0) > SUM_TOLERANCE && r->findings->n_error == before)
         rub_reader_report(r, map->key[0], RUB_INVALID,
                           "'initial' of the regimes adds up to %.6g %%, expected 100 %%",
                           100.0 * sum);

@@ -63,6 +63,51 @@ void rub_reader_warn(rub_reader *r, const rub_yaml_node *node, const char *forma
     rub_reader_add(r, &error, true);
 }
 
+static rub_unknown *find_unknown(const rub_reader *r, rub_section section, const char *name) {
+    for (size_t i = 0; i < r->n_unknown; i++)
+        if (r->unknown[i].section == section && strcmp(r->unknown[i].name, name) == 0)
+            return &r->unknown[i];
+    return NULL;
+}
+
+void rub_reader_unknown(rub_reader *r, rub_section section, const rub_yaml_node *node,
+                        const char *format, ...) {
+    rub_unknown *before = find_unknown(r, section, node->scalar);
+    rub_error error = error_at(node, RUB_NOT_FOUND);
+    if (before) { /* site_defaults and aliases come here again and again for one place */
+        before->n_place += before->line != error.line || before->column != error.column;
+        return;
+    }
+    va_list args;
+    va_start(args, format);
+    vsnprintf(error.message, sizeof error.message, format, args);
+    va_end(args);
+    size_t n = r->findings->n_error;
+    rub_reader_add(r, &error, false);
+    rub_unknown one = {section, node->scalar, SIZE_MAX, 1, error.line, error.column};
+    if (r->findings->n_error > n && n < RUB_STUDY_MAX_FINDINGS)
+        one.finding = n;
+    if (RUB_ARRAY_PUSH(r->unknown, r->n_unknown, r->cap_unknown, one) != RUB_OK)
+        r->out_of_memory = true;
+}
+
+void rub_reader_count_unknown(rub_reader *r) {
+    for (size_t i = 0; i < r->n_unknown; i++) {
+        const rub_unknown *u = &r->unknown[i];
+        if (u->n_place < 2 || u->finding == SIZE_MAX)
+            continue;
+        char *message = r->findings->error[u->finding].message;
+        size_t n = strlen(message), size = sizeof r->findings->error[0].message;
+        snprintf(message + n, size - n, " (%zu more place%s the same)", u->n_place - 1,
+                 u->n_place > 2 ? "s name" : " names");
+    }
+}
+
+void rub_reader_place(rub_reader *r, const rub_yaml_node *node, rub_study_place *out) {
+    rub_error at = error_at(node, RUB_OK);
+    *out = (rub_study_place){rub_reader_strdup(r, at.file), (int32_t)at.line, (int32_t)at.column};
+}
+
 /* ---- memory --------------------------------------------------------------------------------- */
 
 void *rub_reader_take(rub_reader *r, size_t n) {

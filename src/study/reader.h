@@ -19,8 +19,18 @@ typedef enum rub_section {
     RUB_SECTION_SITES,
     RUB_SECTION_PARTNERS,
     RUB_SECTION_MARKET,
-    RUB_N_SECTION
+    RUB_N_SECTION,
+    RUB_SECTION_REGIMES = RUB_N_SECTION /* of the process: for messages only */
 } rub_section;
+
+/* A name that sections refer to and that is not there: one mistake, however many places name it. */
+typedef struct rub_unknown {
+    rub_section section;
+    const char *name;
+    size_t finding; /* index among the errors; SIZE_MAX: not kept */
+    size_t n_place;
+    int64_t line, column; /* of the first place */
+} rub_unknown;
 
 typedef struct rub_reader {
     const char *name; /* of the study file, as messages show it */
@@ -35,6 +45,8 @@ typedef struct rub_reader {
     uint8_t *site_is_read; /* without errors, so that its terms can be compared (n_site) */
     rub_study *study;
     rub_study_findings *findings;
+    rub_unknown *unknown; /* (n_unknown) */
+    size_t n_unknown, cap_unknown;
     bool out_of_memory;
 } rub_reader;
 
@@ -75,6 +87,15 @@ int32_t rub_reader_find(const rub_reader *r, rub_section section, const char *na
 
 /* "did you mean" for a name of a section; NULL when nothing is near. */
 const char *rub_reader_near(const rub_yaml_node *map, const char *name);
+
+/* Notes that node names something that the section lacks; the message is given for the first place,
+ * later ones are counted and told at the end by rub_reader_count_unknown. */
+void rub_reader_unknown(rub_reader *r, rub_section section, const rub_yaml_node *node,
+                        const char *format, ...) __attribute__((format(printf, 4, 5)));
+void rub_reader_count_unknown(rub_reader *r);
+
+/* Copies node's place for the study's keeping. */
+void rub_reader_place(rub_reader *r, const rub_yaml_node *node, rub_study_place *out);
 
 /* What one entry of a section is called in messages: "site", "region". */
 const char *rub_section_entry(rub_section section);

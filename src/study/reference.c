@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,13 +16,21 @@ static void add_escaped(rub_text *out, const char *text) {
     }
 }
 
-static void add_kind(rub_text *out, const rub_field *f) {
+/* Words of a table's cell need '|' escaped, words of JSON not. */
+static void add_words(rub_text *out, const char *words, bool cell) {
+    if (cell)
+        add_escaped(out, words);
+    else
+        rub_text_add(out, "%s", words);
+}
+
+static void add_kind(rub_text *out, const rub_field *f, bool cell) {
     switch (f->kind) {
     case RUB_FIELD_NUMBER:
     case RUB_FIELD_NUMBER_OR_NO:
     case RUB_FIELD_SCHEDULE:
         if (f->unit && *f->unit)
-            add_escaped(out, f->unit);
+            add_words(out, f->unit, cell);
         else
             rub_text_add(out, "number");
         if (f->kind == RUB_FIELD_SCHEDULE)
@@ -35,7 +44,7 @@ static void add_kind(rub_text *out, const rub_field *f) {
         break;
     case RUB_FIELD_BOOL:
     case RUB_FIELD_CHOICE:
-        add_escaped(out, f->unit ? f->unit : "no|yes");
+        add_words(out, f->unit ? f->unit : "no|yes", cell);
         break;
     case RUB_FIELD_QUARTER:
         rub_text_add(out, f->unit ? "quarter, or never" : "quarter");
@@ -64,8 +73,9 @@ static void add_range(rub_text *out, const rub_field *f) {
     if (!ranged || (f->min == 0 && f->max == 0))
         return;
     bool percent = f->unit && f->unit[0] == '%';
-    rub_text_add(out, "%.6g to %.6g%s%s", f->min * (percent ? 100 : 1),
-                 f->max * (percent ? 100 : 1), percent ? f->unit : "",
+    char low[32], high[32];
+    rub_text_add(out, "%s to %s%s%s", rub_bound_text(f->min * (percent ? 100 : 1), low),
+                 rub_bound_text(f->max * (percent ? 100 : 1), high), percent ? f->unit : "",
                  f->kind == RUB_FIELD_DURATION ? " quarters" : "");
 }
 
@@ -77,7 +87,7 @@ static void add_record(rub_text *out, const rub_record *record) {
                       "|---|---|---|---|---|---|\n");
     for (const rub_field *f = record->field; f->key; f++) {
         rub_text_add(out, "| `%s` | ", f->key);
-        add_kind(out, f);
+        add_kind(out, f, true);
         if (f->fallback)
             rub_text_add(out, *f->fallback ? " | `%s` | " : " |%s | ", f->fallback);
         else
@@ -89,6 +99,10 @@ static void add_record(rub_text *out, const rub_record *record) {
     }
 }
 
+static const char budget_path[] = "budget.FYNNNN",
+                  budget_intro[] = "Capex by fiscal year, `FY2025: $80B`. A year that is left out "
+                                   "is not limited.";
+
 char *rub_study_keys_markdown(void) {
     rub_text out = {0};
     for (const rub_record *const *record = rub_records; *record; record++) {
@@ -96,13 +110,47 @@ char *rub_study_keys_markdown(void) {
         if (*record == &rub_record_market)
             rub_text_add(&out, "\n");
         if (*record == &rub_record_step)
-            rub_text_add(&out, "\n## budget.FYNNNN\n\n"
-                               "Capex by fiscal year, `FY2025: $80B`. A year that is left out is "
-                               "not limited.\n");
+            rub_text_add(&out, "\n## %s\n\n%s\n", budget_path, budget_intro);
     }
     if (out.failed) {
         rub_text_clear(&out);
         return NULL;
     }
     return out.data;
+}
+
+/* ---- the same as JSON ------------------------------------------------------------------------ */
+
+static json_t *key_row(const rub_field *f) {
+    rub_text kind = {0}, range = {0};
+    add_kind(&kind, f, false);
+    add_range(&range, f);
+    json_t *row =
+        json_pack("{s:s,s:s,s:b,s:s,s:s}", "key", f->key, "value", kind.data ? kind.data : "",
+                  "required", !f->fallback, "example", f->example, "meaning", f->doc);
+    if (row && f->fallback && *f->fallback)
+        json_object_set_new(row, "default", json_string(f->fallback));
+    if (row && range.n)
+        json_object_set_new(row, "allowed", json_string(range.data));
+    rub_text_clear(&kind);
+    rub_text_clear(&range);
+    return row;
+}
+
+char *rub_study_keys_json(void) {
+    json_t *sections = json_array();
+    for (const rub_record *const *record = rub_records; *record; record++) {
+        json_t *keys = json_array();
+        for (const rub_field *f = (*record)->field; f->key; f++)
+            json_array_append_new(keys, key_row(f));
+        json_array_append_new(sections, json_pack("{s:s,s:s,s:o}", "path", (*record)->path, "about",
+                                                  (*record)->intro, "keys", keys));
+        if (*record == &rub_record_step)
+            json_array_append_new(sections, json_pack("{s:s,s:s,s:[]}", "path", budget_path,
+                                                      "about", budget_intro, "keys"));
+    }
+    json_t *document = json_pack("{s:o}", "sections", sections);
+    char *text = json_dumps(document, JSON_INDENT(1));
+    json_decref(document);
+    return text;
 }

@@ -5,10 +5,12 @@
 #include "base/text.h"
 #include "base/units.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* How many entries a section may have: what the planner's automaton and hostile files bear. */
 static const size_t limits[RUB_N_SECTION] = {
@@ -150,9 +152,11 @@ static void *read_section(rub_reader *r, rub_section section, size_t size, int32
     return all;
 }
 
-static void read_plain(rub_reader *r, const rub_entry *entry, void *out, int32_t index) {
+static void read_model(rub_reader *r, const rub_entry *entry, void *out, int32_t index) {
+    rub_study_model *m = out;
     (void)index;
-    rub_entry_read(r, entry, out);
+    rub_entry_read(r, entry, m);
+    rub_reader_place(r, rub_entry_at(entry, "catalog"), &m->catalog_at);
 }
 
 static void read_workload(rub_reader *r, const rub_entry *entry, void *out, int32_t index) {
@@ -161,6 +165,9 @@ static void read_workload(rub_reader *r, const rub_entry *entry, void *out, int3
     w->share_frac = -1.0;
     rub_entry_read(r, entry, w);
     const rub_yaml_node *trace = rub_entry_get(entry, "trace");
+    if (trace && w->trace_file && access(w->trace_file, R_OK) != 0)
+        rub_reader_report(r, trace, RUB_IO, "cannot open '%.200s': %s", w->trace_file,
+                          strerror(errno));
     const rub_yaml_node *preset = rub_entry_get(entry, "preset");
     if (trace && preset)
         rub_reader_report(r, preset, RUB_INVALID,
@@ -179,6 +186,7 @@ static void read_accelerator(rub_reader *r, const rub_entry *entry, void *out, i
     rub_study_generation *g = out;
     (void)index;
     rub_entry_read(r, entry, g);
+    rub_reader_place(r, rub_entry_at(entry, "catalog"), &g->catalog_at);
     if (g->last_q < g->first_q)
         rub_reader_report(r, rub_entry_at(entry, "orderable_until"), RUB_INVALID,
                           "'orderable_until' is before 'orderable_from', expected it later");
@@ -203,14 +211,17 @@ static void read_links(rub_reader *r, const rub_entry *entry, int32_t from) {
         rub_study_link link = {.from = from};
         link.to = rub_reader_find(r, RUB_SECTION_REGIONS, map->key[i]->scalar);
         const char *near = rub_reader_near(r->section[RUB_SECTION_REGIONS], map->key[i]->scalar);
-        if (link.to < 0 || link.to == from)
-            rub_reader_report(r, map->key[i], RUB_NOT_FOUND,
-                              link.to >= 0 ? "region '%.60s' serves itself anyway, expected others"
-                              : near       ? "'may_serve' names region '%.60s', which is not among "
-                                             "the regions, did you mean '%.60s'?"
-                                           : "'may_serve' names region '%.60s', expected one of "
-                                             "the regions",
-                              map->key[i]->scalar, near);
+        if (link.to == from)
+            rub_reader_report(r, map->key[i], RUB_INVALID,
+                              "region '%.60s' serves itself anyway, expected others",
+                              map->key[i]->scalar);
+        else if (link.to < 0)
+            rub_reader_unknown(r, RUB_SECTION_REGIONS, map->key[i],
+                               near ? "'may_serve' names region '%.60s', which is not among the "
+                                      "regions, did you mean '%.60s'?"
+                                    : "'may_serve' names region '%.60s', expected one of the "
+                                      "regions",
+                               map->key[i]->scalar, near);
         else if (rub_field_read(r, &cost, map->value[i], 0, &link.cost_usd_per_mtok)) {
             rub_study_link *grown =
                 realloc(study->link, ((size_t)study->n_link + 1) * sizeof *study->link);
@@ -342,19 +353,20 @@ static void read_market(rub_reader *r, const rub_entry *entry, void *out, int32_
     m->region = training ? -1 : rub_reader_find(r, RUB_SECTION_REGIONS, entry->name);
     if (!training && m->region < 0) {
         const char *near = rub_reader_near(r->section[RUB_SECTION_REGIONS], entry->name);
-        rub_reader_report(r, entry->at, RUB_NOT_FOUND,
-                          near ? "market '%.60s' is neither training nor a region, did you mean "
+        rub_reader_unknown(r, RUB_SECTION_REGIONS, entry->at,
+                           near
+                               ? "market '%.60s' is neither training nor a region, did you mean "
                                  "'%.60s'?"
                                : "market '%.60s' is neither training nor a region, expected one of "
                                  "them",
-                          entry->name, near);
+                           entry->name, near);
     }
     rub_entry_read(r, entry, m);
     m->in = read_steps(r, entry, "rent_in", true, &m->n_in);
     m->out = read_steps(r, entry, "rent_out", false, &m->n_out);
     if (m->n_in && m->n_out && m->out[0].usd >= m->in[0].usd && m->out[0].usd > 0)
         rub_reader_report(r, rub_entry_at(entry, "rent_out"), RUB_INVALID,
-                          "market '%s' lets at $%.4g and rents at $%.4g for an accelerator-hour: "
+                          "market '%s' lets at $%.2f and rents at $%.2f for an accelerator-hour: "
                           "money for nothing, expected letting below renting",
                           entry->name, m->out[0].usd, m->in[0].usd);
     if (training && (rub_entry_get(entry, "sublet_price") || rub_entry_get(entry, "sublet_depth")))
@@ -439,7 +451,7 @@ void rub_reader_sections(rub_reader *r) {
     rub_study *s = r->study;
     find_sections(r);
     read_study(r);
-    s->model = read_section(r, RUB_SECTION_MODELS, sizeof *s->model, &s->n_model, read_plain);
+    s->model = read_section(r, RUB_SECTION_MODELS, sizeof *s->model, &s->n_model, read_model);
     s->workload =
         read_section(r, RUB_SECTION_WORKLOADS, sizeof *s->workload, &s->n_workload, read_workload);
     s->generation = read_section(r, RUB_SECTION_ACCELERATORS, sizeof *s->generation,

@@ -38,7 +38,10 @@ static void read_source(rub_reader *r, const rub_yaml_node *key, const rub_yaml_
                           rub_yaml_kind_text(map));
         return;
     }
-    if (!rub_path_exists(r->root, key->scalar)) {
+    bool there = rub_path_exists(r->root, key->scalar);
+    if (!there && r->findings->n_error)
+        return; /* a name mistyped where it is defined is told already; its sources follow from it */
+    if (!there) {
         rub_reader_report(r, key, RUB_NOT_FOUND,
                           "source for '%.80s', but the study has nothing there, expected the path "
                           "of a key such as 'budget.FY2025'",

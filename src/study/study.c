@@ -49,12 +49,15 @@ static void free_schedule(rub_schedule *s) {
 }
 
 static void free_catalog(rub_study *s) {
-    for (int32_t i = 0; i < s->n_model; i++)
+    for (int32_t i = 0; i < s->n_model; i++) {
         free(s->model[i].catalog);
+        free(s->model[i].catalog_at.file);
+    }
     for (int32_t i = 0; i < s->n_workload; i++)
         free(s->workload[i].trace_file);
     for (int32_t i = 0; i < s->n_generation; i++) {
         free(s->generation[i].catalog);
+        free(s->generation[i].catalog_at.file);
         free_schedule(&s->generation[i].supply);
     }
     for (int32_t i = 0; i < s->n_region; i++)
@@ -125,6 +128,7 @@ static void clear(rub_reader *r) {
         free(r->memory[i]);
     free(r->doc);
     free(r->memory);
+    free(r->unknown);
     free(r->folder);
 }
 
@@ -208,6 +212,7 @@ static size_t kept(size_t n) { return n < RUB_STUDY_MAX_FINDINGS ? n : RUB_STUDY
 static rub_status finish(rub_reader *r, rub_study **out, rub_study_findings *findings,
                          rub_error *err) {
     rub_study_findings *found = r->findings;
+    rub_reader_count_unknown(r);
     qsort(found->error, kept(found->n_error), sizeof *found->error, by_place);
     qsort(found->warning, kept(found->n_warning), sizeof *found->warning, by_place);
     rub_status status = RUB_OK;

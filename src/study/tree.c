@@ -200,11 +200,11 @@ static void read_loads(rub_reader *r, const rub_entry *entry, double *demand) {
             continue;
         }
         const char *near = rub_reader_near(r->section[RUB_SECTION_DEMAND], name);
-        rub_reader_report(r, map->key[i], RUB_NOT_FOUND,
-                          near ? "'demand' names '%.60s', which is not among the demands, did you "
-                                 "mean '%.60s'?"
-                               : "'demand' names '%.60s', expected one of the demands",
-                          name, near);
+        rub_reader_unknown(r, RUB_SECTION_DEMAND, map->key[i],
+                           near ? "'demand' names '%.60s', which is not among the demands, did you "
+                                  "mean '%.60s'?"
+                                : "'demand' names '%.60s', expected one of the demands",
+                           name, near);
     }
 }
 
@@ -322,7 +322,7 @@ static void read_nodes(rub_reader *r, const rub_yaml_node *map) {
             return;
     for (size_t i = 0; i < map->n; i++)
         tree->n_leaf += all.n_child[i] == 0;
-    if (r->findings->n_error == before)
+    if (r->findings->n_error == before && r->study->n_quarter > 0)
         check_nodes(&all);
 }
 

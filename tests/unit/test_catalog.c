@@ -92,7 +92,9 @@ static void names_are_forgiving(void **state) {
     assert_string_equal(m->name, "Llama-3.1-70B");
     assert_int_equal(rub_catalog_model(catalog, "lama-3.1-70b", &m, &err), RUB_NOT_FOUND);
     assert_string_equal(
-        err.message, "model 'lama-3.1-70b' is not in the catalog, did you mean 'Llama-3.1-70B'?");
+        err.message,
+        "unknown model 'lama-3.1-70b', expected one that 'rubato catalog' lists or the "
+        "path of a config.json (did you mean 'Llama-3.1-70B'?)");
 }
 
 /* Counted parameters against the figures that the makers publish. */
