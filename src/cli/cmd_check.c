@@ -15,15 +15,10 @@ typedef struct check_settings {
 
 /* ---- JSON ----------------------------------------------------------------------------------- */
 
-static json_t *finding_row(const rub_error *e) {
-    return json_pack("{s:s,s:I,s:I,s:s}", "file", e->file, "line", (json_int_t)e->line, "column",
-                     (json_int_t)e->column, "message", e->message);
-}
-
 static json_t *finding_rows(const rub_error *list, size_t n) {
     json_t *rows = json_array();
     for (size_t i = 0; i < n && i < RUB_STUDY_MAX_FINDINGS; i++)
-        json_array_append_new(rows, finding_row(&list[i]));
+        json_array_append_new(rows, rub_command_error_json(&list[i]));
     return rows;
 }
 
@@ -244,12 +239,12 @@ static int run(const rub_command *self, const void *settings, int n_args, char *
         study = NULL;
     }
     int rc = status == RUB_OK ? 0 : 2;
-    if (status != RUB_OK && findings->n_error == 0)
-        rub_command_fail(&err);
-    else if (set->json)
+    if (status != RUB_OK && findings->n_error == 0) /* nothing could be read */
+        findings->error[findings->n_error++] = err;
+    print_findings("", findings->error, findings->n_error);
+    if (set->json)
         rc = print_json(study, findings);
     else {
-        print_findings("", findings->error, findings->n_error);
         print_findings("warning: ", findings->warning, findings->n_warning);
         if (study)
             print_summary(study);

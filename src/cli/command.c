@@ -12,8 +12,19 @@
 #include <time.h>
 #include <unistd.h>
 
+/* --json stands among the arguments: a failure is told as a document too. */
+static bool wants_json;
+
+static void fail_in_json(const rub_error *err) {
+    if (wants_json)
+        rub_command_print_json(json_pack("{s:[o]}", "errors", rub_command_error_json(err)));
+}
+
 static int complain(const rub_command *command, const char *text) {
     char line[700];
+    rub_error err = {.code = RUB_INVALID};
+    snprintf(err.message, sizeof err.message, "%.500s", text);
+    fail_in_json(&err);
     snprintf(line, sizeof line, "rubato %s: %.500s (see rubato %s --help)", command->name, text,
              command->name);
     rub_command_complain(line);
@@ -131,6 +142,13 @@ static int take_option(const rub_command *command, int argc, char **argv, int *i
     return set_value(command, o, equals ? equals + 1 : argv[++*i], settings);
 }
 
+static bool has_json(const rub_command *command, int argc, char **argv) {
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (!strcmp(argv[i], "--json"))
+            return find(command, "json", 4) != NULL;
+    return false;
+}
+
 static void free_lists(const rub_command *command, void *settings) {
     for (const rub_option *o = command->options; o->name; o++)
         if (o->kind == RUB_OPTION_LIST)
@@ -157,6 +175,7 @@ static bool is_page(const char *arg) {
 }
 
 int rub_command_run(const rub_command *command, int argc, char **argv) {
+    wants_json = has_json(command, argc, argv);
     void *settings = rub_calloc(1, command->settings_size);
     char **args = rub_calloc((size_t)argc + 1, sizeof *args);
     int n_args = 0, rc = settings && args ? 0 : complain(command, "out of memory");
@@ -201,26 +220,46 @@ static size_t character(const unsigned char *c) {
     for (size_t i = 1; i < n; i++)
         if ((c[i] & 0xc0) != 0x80)
             return 0;
+    if ((*c == 0xe0 && c[1] < 0xa0) || (*c == 0xed && c[1] > 0x9f) || (*c == 0xf0 && c[1] < 0x90) ||
+        (*c == 0xf4 && c[1] > 0x8f))
+        return 0; /* longer than it need be, half of a pair, or beyond Unicode */
     return n;
 }
 
-void rub_command_complain(const char *line) {
-    const unsigned char *c = (const unsigned char *)line;
-    rub_command_progress_end();
-    while (*c) {
+/* Copies text with '?' for what is no printable UTF-8; buf has room for all of it. */
+static char *printable(const char *text, char *buf) {
+    char *out = buf;
+    for (const unsigned char *c = (const unsigned char *)text; *c;) {
         size_t n = character(c);
         if (n == 0)
-            fputc('?', stderr);
+            *out++ = '?';
         else
-            fwrite(c, 1, n, stderr);
+            memcpy(out, c, n);
+        out += n;
         c += n ? n : 1;
     }
-    fputc('\n', stderr);
+    *out = '\0';
+    return buf;
+}
+
+void rub_command_complain(const char *line) {
+    char *buf = malloc(strlen(line) + 1);
+    rub_command_progress_end();
+    fprintf(stderr, "%s\n", buf ? printable(line, buf) : "rubato: out of memory");
+    free(buf);
+}
+
+json_t *rub_command_error_json(const rub_error *err) {
+    char file[sizeof err->file], message[sizeof err->message];
+    return json_pack("{s:s?,s:I,s:I,s:s}", "file", *err->file ? printable(err->file, file) : NULL,
+                     "line", (json_int_t)err->line, "column", (json_int_t)err->column, "message",
+                     printable(err->message, message));
 }
 
 int rub_command_fail(const rub_error *err) {
     char text[900], line[920];
     bool stopped = err->code == RUB_INTERRUPTED;
+    fail_in_json(stopped ? &(rub_error){.message = "interrupted"} : err);
     snprintf(line, sizeof line, "rubato: %s",
              stopped ? "interrupted" : rub_error_format(err, text, sizeof text));
     rub_command_complain(line);

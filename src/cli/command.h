@@ -56,8 +56,12 @@ int rub_command_run(const rub_command *command, int argc, char **argv);
 int rub_command_print_json(json_t *document);
 
 /* Prints "rubato: file:line:column: message" to stderr; returns the exit status (2, or 1 for an
- * interruption or a solver failure). */
+ * interruption or a solver failure). With --json also {"errors": [...]} to standard output. */
 int rub_command_fail(const rub_error *err);
+
+/* {"file", "line", "column", "message"} of an error; file null and line 0 where they do not matter.
+ * What is no printable UTF-8 becomes '?'. */
+json_t *rub_command_error_json(const rub_error *err);
 
 /* Prints one line to stderr, whatever bytes it quotes: what is no printable UTF-8 becomes '?'. */
 void rub_command_complain(const char *line);

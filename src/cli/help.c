@@ -65,10 +65,12 @@ void rub_help_all(FILE *out, const rub_command *const *commands) {
             rub_version());
     for (int i = 0; commands[i]; i++)
         fprintf(out, "  %-14s %s\n", commands[i]->name, commands[i]->summary);
-    fprintf(out,
-            "\nrubato COMMAND --help tells more; every command takes --json.\n"
-            "exit status: 0 done, 1 a negative outcome (no fleet meets the targets, no plan keeps "
-            "every limit), 2 bad input\n");
+    fprintf(
+        out,
+        "\nrubato COMMAND --help tells more; every command takes --json (a failure is then also "
+        "told on\nstandard output, as {\"errors\": [{file, line, column, message}]}).\n"
+        "exit status: 0 done, 1 a negative outcome (no fleet meets the targets, no plan keeps "
+        "every limit), 2 bad input\n");
 }
 
 static void roff(FILE *out, const char *text) {
@@ -100,7 +102,9 @@ static const char exit_status[] =
     ".SH EXIT STATUS\n0: done. 1: a negative outcome, such as no fleet that meets the targets, or "
     "the "
     "work was interrupted. 2: bad input; one line on standard error says where, what was found and "
-    "what was expected.\n";
+    "what was expected; with \\-\\-json standard output also holds {\"errors\": [{file, line, "
+    "column, "
+    "message}]}.\n";
 
 void rub_help_man(FILE *out, const rub_command *command) {
     char page[64];

@@ -132,6 +132,21 @@ def bad_files():
     return [*make, "folder", "absent"]
 
 
+def errors_of(stdout):
+    try:
+        errors = json.loads(stdout)["errors"]
+        return [e["message"] for e in errors if e["line"] >= 0 and e["column"] >= 0 and "file" in e]
+    except (ValueError, KeyError, TypeError):
+        return []
+
+
+def bad_options(commands):
+    for name in commands:
+        out = run(name, ["--json", "--no-such-option"])
+        tell(out.returncode == 2 and one_line(out.stderr) and len(errors_of(out.stdout)) == 1,
+             f"{name} --json: unknown option", out.stderr[:300], out.stdout[:300])
+
+
 def bad_input():
     kinds = bad_files()
     for name, args in READS.items():
@@ -141,6 +156,10 @@ def bad_input():
             out = run(name, [a.replace("FILE", file) for a in args])
             tell(out.returncode == 2 and one_line(out.stderr) and not out.stdout, f"{name}: {kind} file",
                  out.returncode, out.stderr[:300], out.stdout[:200])
+            told = run(name, [*(a.replace("FILE", file) for a in args), "--json"])
+            first = (errors_of(told.stdout) or [""])[0].encode()
+            tell(told.returncode == 2 and told.stderr == out.stderr and first and first in told.stderr,
+                 f"{name} --json: {kind} file", told.returncode, told.stderr[:300], told.stdout[:300])
 
 
 def unreadable(folder):
@@ -266,6 +285,7 @@ def main():
         json_of_all(commands)
         full_and_closed(commands)
         bad_input()
+        bad_options(commands)
         unwritable()
         unreadable(folder)
         interrupted()
