@@ -109,6 +109,13 @@ static inline void random_wide(uint64_t seed, wide_workload *w) {
         random_vllm(&rng, d);
     if (d->policy == RUB_POLICY_VLLM && rub_rng_uniform(&rng) < 0.4)
         random_speculation(&rng, d);
+    rub_rng rare = rub_rng_make(seed, 80);
+    if (rub_rng_uniform(&rare) < 0.3)
+        d->host_s = rub_rng_uniform(&rare) < 0.5 ? 0.0078125 / 4 : 0.02 * rub_rng_uniform(&rare);
+    if (d->policy == RUB_POLICY_VLLM && d->spec_draft == 0 && rub_rng_uniform(&rare) < 0.4) {
+        d->async = (rub_async)between(&rare, 1, 2);
+        d->pp = 1;
+    }
     d->router = (rub_router)between(&rng, 0, RUB_ROUTER_SLO);
     d->affinity_slack = 1.0 + rub_rng_uniform(&rng);
     d->slo_ttft_s = rub_rng_uniform(&rng) < 0.5 ? 0.05 : 0.0;

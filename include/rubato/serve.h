@@ -30,6 +30,13 @@ typedef enum rub_reserve {
     RUB_RESERVE_CHUNK,  /* wants and takes the first chunk's */
 } rub_reserve;
 
+/* vllm: whether the next iteration is scheduled while one runs (asynchronous scheduling). */
+typedef enum rub_async {
+    RUB_ASYNC_NONE,   /* no: the scheduler's time comes between iterations */
+    RUB_ASYNC_LENGTH, /* yes; a request's end is known before (it ends by its length) */
+    RUB_ASYNC_STOP,   /* yes; its end is seen in its last token: one decode more is in vain */
+} rub_async;
+
 typedef enum rub_router {
     RUB_ROUTER_ROUND_ROBIN,
     RUB_ROUTER_LEAST_WAITING,     /* shortest waiting queue, ties to the lowest index */
@@ -136,6 +143,8 @@ typedef struct rub_serve_def {
     double predict_sigma;     /* sjf: predicted output = output * exp(sigma * normal) */
     rub_reserve reserve;      /* vllm */
     int64_t long_prefill_tok; /* vllm: most tokens of one prompt in an iteration; 0: the budget */
+    rub_async async;          /* vllm */
+    double host_s; /* the scheduler's time before each iteration, not in perf's durations [s] */
     bool whole_prefill;       /* vllm: prompts are not cut (no chunked prefill) */
     int32_t max_partial;      /* vllm: unfinished prefills at once; 0: any */
     int32_t max_long_partial; /* vllm: of prompts over long_prefill_tok; others overtake; 0: any */

@@ -44,6 +44,8 @@ static void describe(const simulate_settings *s, simulation *sim) {
     d.predict_sigma = s->predict_error;
     d.reserve = (rub_reserve)s->reserve;
     d.long_prefill_tok = s->long_prefill;
+    d.async = (rub_async)s->async;
+    d.host_s = s->host_s;
     d.whole_prefill = s->whole_prefill;
     d.max_partial = (int32_t)s->max_partial;
     d.max_long_partial = (int32_t)s->max_long_partial;

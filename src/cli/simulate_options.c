@@ -4,6 +4,7 @@
 const char *const rub_policy_names[] = {"vllm", "sarathi", "vllm-v0", "orca", "static", NULL};
 const char *const rub_order_names[] = {"fcfs", "priority", "sjf", NULL};
 const char *const rub_reserve_names[] = {"prompt", "check", "chunk", NULL};
+const char *const rub_async_names[] = {"off", "length", "stop", NULL};
 const char *const rub_router_names[] = {"round-robin", "least-waiting", "least-outstanding",
                                         "random",      "least-kv",      "power-of-two",
                                         "session",     "prefix",        "slo",
@@ -123,6 +124,14 @@ const rub_option rub_simulate_options[] = {
      0, 0, rub_reserve_names},
     OPTION("long-prefill", INT, long_prefill, "TOKENS",
            "vllm: most tokens of one prompt in an iteration (0: what the budget leaves)", 0, 1e12),
+    {"async-scheduling", RUB_OPTION_CHOICE, offsetof(simulate_settings, async), NULL,
+     "vllm: schedule the next iteration while one runs; requests end by their length, which is "
+     "known, or by a stop token, after which one decode is in vain (off)",
+     0, 0, rub_async_names},
+    OPTION("host-overhead", DOUBLE, host_s, "SECONDS",
+           "the scheduler's time before each iteration, beyond what the durations hold; hidden by "
+           "--async-scheduling as far as the iteration lasts (0)",
+           0, 1e3),
     OPTION("no-chunked-prefill", FLAG, whole_prefill, NULL, "vllm: prompts are not cut", 0, 0),
     OPTION("max-partial-prefills", INT, max_partial, "N",
            "vllm: unfinished prefills at once (0: any)", 0, 1 << 20),

@@ -147,6 +147,8 @@ static json_t *provenance(const simulate_settings *s, const simulation *sim) {
     json_object_set_new(o, "engine", json_string(rub_engine_names[sim->def.engine]));
     json_object_set_new(o, "order", json_string(rub_order_names[sim->def.order]));
     json_object_set_new(o, "reserve", json_string(rub_reserve_names[sim->def.reserve]));
+    json_object_set_new(o, "async_scheduling", json_string(rub_async_names[sim->def.async]));
+    json_object_set_new(o, "host_s", json_real(sim->def.host_s));
     json_object_set_new(o, "pp", json_integer(sim->def.pp));
     json_object_set_new(o, "replicas", json_integer(sim->def.n_replica));
     json_object_set_new(o, "max_seqs", json_integer(sim->def.max_seqs));

@@ -45,6 +45,8 @@ static void destroy(rub_replica *s) {
     clear(&s->pulling);
     for (size_t k = 0; k < RUB_MAX_PP; k++)
         clear(&s->batch[k]);
+    free(s->sent[0].id);
+    free(s->sent[1].id);
     free(s->cached);
     free(s);
 }
@@ -83,7 +85,7 @@ rub_status rub_naive_restart(rub_replica *s, rub_request *r) {
     rub_naive_release(s, r);
     r->prefill = whole ? r->prefill : (int32_t)r->done;
     r->done = 0;
-    r->prefilled = false;
+    r->prefilled = r->spent = false;
     s->run->times->restarts[r->id]++;
     s->totals.n_restart++;
     return rub_naive_wait(s, r, true);
@@ -148,7 +150,8 @@ static rub_batch aggregates(const rub_replica *s, const rub_list *batch, int64_t
 
 /* Stages are first in first out; each is busy for the batch's duration. */
 static double through_stages(rub_replica *s, double duration) {
-    double at_s = s->now_s;
+    double at_s = s->now_s + s->run->def->host_s; /* when it is scheduled */
+    s->batch_from_s[s->n_batch] = fmax(at_s, s->stage_free_s[0]);
     for (int32_t p = 0; p < s->run->def->pp; p++)
         s->stage_free_s[p] = at_s = fmax(at_s, s->stage_free_s[p]) + duration;
     return at_s;
@@ -161,7 +164,9 @@ static rub_status start(rub_replica *s) {
     /* the only one running sent itself back: admit it now */
     if (rub_naive_forming(s)->n == 0 && s->n_batch == 0 && s->totals.n_restart > restarts)
         RUB_TRY(rub_naive_form(s));
+    bool async = s->run->def->async != RUB_ASYNC_NONE;
     s->stuck = rub_naive_forming(s)->n == 0;
+    s->held_back = async && s->n_batch > 0 && s->totals.n_restart > restarts;
     if (s->stuck)
         return RUB_OK;
     int64_t prefill_tok = 0;
@@ -169,7 +174,7 @@ static rub_status start(rub_replica *s) {
     double duration = rub_perf_duration(s->run->perf, &b);
     if (b.n_decode > 0 && s->run->def->spec_draft > 0)
         duration += s->run->def->spec_draft * s->run->def->spec_draft_s;
-    s->batch_end_s[s->n_batch++] = through_stages(s, duration);
+    s->batch_to_s[s->n_batch] = s->batch_end_s[s->n_batch] = through_stages(s, duration);
     s->totals.n_iteration++;
     s->totals.busy_s += duration;
     s->totals.kv_block_s += duration * (double)rub_naive_used(s);
@@ -177,12 +182,19 @@ static rub_status start(rub_replica *s) {
     s->totals.decode_tok += b.n_decode;
     if (rub_naive_used(s) > s->totals.kv_most_blocks)
         s->totals.kv_most_blocks = rub_naive_used(s);
+    if (async) {
+        s->host_free_s = s->now_s + s->run->def->host_s;
+        if (s->n_batch > 0) /* the scheduler is busy until then, and sees the end only after it */
+            s->batch_end_s[0] = fmax(s->batch_end_s[0], s->host_free_s);
+        RUB_TRY(rub_naive_commit(s));
+    }
+    s->n_batch++;
     return RUB_OK;
 }
 
 /* ---- completing ----------------------------------------------------------------------------- */
 
-static void token(rub_replica *s, rub_request *r) {
+void rub_naive_token(rub_replica *s, rub_request *r) {
     double *first = &s->run->times->first_token_s[r->id];
     if (isnan(*first))
         *first = s->now_s;
@@ -191,7 +203,7 @@ static void token(rub_replica *s, rub_request *r) {
     r->last_s = s->now_s;
 }
 
-static void finish(rub_replica *s, rub_request *r) {
+void rub_naive_finish(rub_replica *s, rub_request *r) {
     s->run->times->finish_s[r->id] = s->now_s;
     rub_closed_ended(s->run->closed, s->now_s);
     if (s->run->outbox)
@@ -210,7 +222,7 @@ static void progress(rub_replica *s, rub_request *r) {
         decoded = true;
     }
     if (decoded)
-        token(s, r);
+        rub_naive_token(s, r);
     r->over = r->done == r->total;
 }
 
@@ -227,11 +239,14 @@ static rub_status complete(rub_replica *s) {
     rub_list done = s->batch[0];
     bool all_over = true;
     s->now_s = s->totals.end_s = s->batch_end_s[0];
-    s->stuck = false;
+    s->stuck = s->held_back = false;
     s->n_batch--;
     memmove(s->batch, s->batch + 1, (RUB_MAX_PP - 1) * sizeof *s->batch);
     memmove(s->batch_end_s, s->batch_end_s + 1, (RUB_MAX_PP - 1) * sizeof *s->batch_end_s);
+    memmove(s->batch_from_s, s->batch_from_s + 1, (RUB_MAX_PP - 1) * sizeof *s->batch_from_s);
+    memmove(s->batch_to_s, s->batch_to_s + 1, (RUB_MAX_PP - 1) * sizeof *s->batch_to_s);
     s->batch[RUB_MAX_PP - 1] = (rub_list){0};
+    rub_naive_deliver(s);
     for (size_t i = 0; i < done.n; i++) {
         if (!done.item[i]->over)
             progress(s, done.item[i]);
@@ -243,7 +258,7 @@ static rub_status complete(rub_replica *s) {
         /* static: complete answers wait for the longest of the batch */
         bool ends = s->run->def->policy == RUB_POLICY_STATIC ? all_over : done.item[i]->over;
         if (ends)
-            finish(s, done.item[i]);
+            rub_naive_finish(s, done.item[i]);
         else if (status == RUB_OK && s->run->hands_over && done.item[i]->prefilled)
             status = rub_naive_hand_over(s, done.item[i]);
         else if (status == RUB_OK)
@@ -255,18 +270,33 @@ static rub_status complete(rub_replica *s) {
 
 /* ---- time ----------------------------------------------------------------------------------- */
 
+static bool may_form(const rub_replica *s) {
+    return s->n_batch < (size_t)rub_depth(s->run->def) && !s->stuck && !s->held_back;
+}
+
 static rub_status fill(rub_replica *s) {
-    while (s->n_batch < (size_t)s->run->def->pp && !s->stuck)
+    while (may_form(s) && s->host_free_s <= s->now_s)
         RUB_TRY(start(s));
     return RUB_OK;
+}
+
+/* The end of the first batch, or when the scheduler is free to form another, if it is earlier. */
+static double next_event(const rub_replica *s) {
+    double end_s = s->n_batch > 0 ? s->batch_end_s[0] : HUGE_VAL;
+    return may_form(s) && s->host_free_s > s->now_s ? fmin(end_s, s->host_free_s) : end_s;
 }
 
 static rub_status advance(rub_replica *s, double until_s) {
     for (;;) {
         if (s->now_s < until_s)
             RUB_TRY(fill(s));
-        if (s->n_batch == 0 || s->batch_end_s[0] > until_s)
+        double next_s = next_event(s);
+        if (next_s > until_s || isinf(next_s))
             return RUB_OK;
+        if (s->n_batch == 0 || next_s < s->batch_end_s[0]) {
+            s->now_s = next_s;
+            continue;
+        }
         RUB_TRY(complete(s));
         if (rub_closed_pauses(s->run->closed))
             return RUB_OK;
@@ -275,7 +305,7 @@ static rub_status advance(rub_replica *s, double until_s) {
 
 static rub_status next_end(rub_replica *s, double *end_s) {
     RUB_TRY(fill(s));
-    *end_s = s->n_batch > 0 ? s->batch_end_s[0] : HUGE_VAL;
+    *end_s = next_event(s);
     return RUB_OK;
 }
 

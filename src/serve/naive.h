@@ -16,6 +16,8 @@ typedef struct rub_request {
     int64_t turn;   /* number of its admission */
     double last_s;  /* time of its last token */
     int64_t take;   /* tokens in the present batch; 0: in none */
+    int64_t unseen; /* asynchronous scheduling: tokens in flight, counted in done (or prefill) */
+    bool spent;     /* the same: not scheduled any more */
     bool pull;      /* waiting: its KV comes over a link once it is admitted */
 } rub_request;
 
@@ -30,12 +32,22 @@ typedef struct rub_cached {
     int64_t refs;
 } rub_cached;
 
+/* Requests that a batch in flight gives a token. */
+typedef struct rub_sent {
+    int32_t *id;
+    size_t n, cap;
+} rub_sent;
+
 struct rub_replica {
     const rub_run *run;
     rub_list waiting;
     rub_list running;           /* holding blocks, not in a batch */
     rub_list batch[RUB_MAX_PP]; /* in flight, oldest first */
     double batch_end_s[RUB_MAX_PP];
+    double batch_from_s[RUB_MAX_PP], batch_to_s[RUB_MAX_PP]; /* in the stages */
+    rub_sent sent[2]; /* asynchronous scheduling: instead of the batches' requests, */
+    double host_free_s;
+    bool held_back; /* what it preempted is still in flight: nothing is formed */
     size_t n_batch;
     double stage_free_s[RUB_MAX_PP];
     int64_t blocks_used; /* by requests, shared ones not */
@@ -86,6 +98,12 @@ void rub_naive_unpark(rub_replica *s, int32_t id, double at_s);
 rub_status rub_naive_fail(rub_replica *s, double at_s, rub_travellers *out);
 rub_status rub_naive_enlist(rub_replica *s, rub_request *r); /* into the running list */
 rub_status rub_naive_wait(rub_replica *s, rub_request *r, bool again);
+
+/* Asynchronous scheduling (naive_async.c). */
+rub_status rub_naive_commit(rub_replica *s);
+void rub_naive_deliver(rub_replica *s);
+void rub_naive_token(rub_replica *s, rub_request *r);
+void rub_naive_finish(rub_replica *s, rub_request *r);
 
 int64_t rub_naive_held(const rub_replica *s); /* requests that hold blocks */
 int64_t rub_naive_tokens(const rub_list *batch);

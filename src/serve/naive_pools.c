@@ -70,7 +70,8 @@ static rub_status leave(rub_replica *s, rub_list *l, rub_travellers *out) {
     while (l->n > 0) {
         rub_request *r = rub_list_take(l, 0);
         rub_traveller t = {.id = r->id,
-                           .prefill = r->prefilled ? (int32_t)(r->done - r->over) : r->prefill,
+                           .prefill = (r->prefilled ? (int32_t)(r->done - r->over) : r->prefill) -
+                                      (int32_t)r->unseen,
                            .last_s = r->last_s};
         rub_naive_release(s, r);
         free(r);
@@ -83,10 +84,12 @@ rub_status rub_naive_fail(rub_replica *s, double at_s, rub_travellers *out) {
     RUB_TRY(leave(s, &s->running, out));
     for (size_t k = 0; k < s->n_batch; k++) {
         RUB_TRY(leave(s, &s->batch[k], out));
-        if (s->run->def->pp == 1)
-            s->totals.busy_s -= s->batch_end_s[k] - at_s; /* cut short */
+        if (s->run->def->pp == 1 && s->batch_to_s[k] > at_s) /* cut short, or never begun */
+            s->totals.busy_s -= s->batch_to_s[k] - fmax(s->batch_from_s[k], at_s);
     }
-    s->n_batch = 0;
+    s->n_batch = s->sent[0].n = s->sent[1].n = 0;
+    s->held_back = false;
+    s->host_free_s = at_s;
     RUB_TRY(leave(s, &s->waiting, out));
     s->n_cached = 0;
     for (int32_t p = 0; p < s->run->def->pp; p++)

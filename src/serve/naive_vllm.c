@@ -41,6 +41,8 @@ static size_t victim(const rub_replica *s) {
 static rub_status run_those_running(rub_replica *s, bool *evicted) {
     for (size_t at = 0; at < s->running.n && budget(s) > 0; at++) {
         rub_request *r = s->running.item[at];
+        if (r->spent)
+            continue;
         int64_t take = r->prefilled ? rub_decode_gain(s->run, r->id, r->done, r->total)
                                     : chunk(s, r->prefill - r->done);
         int64_t kv_tok = r->prefilled ? r->done : r->done + take;
@@ -59,7 +61,7 @@ static rub_status run_those_running(rub_replica *s, bool *evicted) {
                 return RUB_OK;
         }
         r->take = take;
-        RUB_TRY(rub_naive_share(s, r, kv_tok));
+        RUB_TRY(rub_naive_share(s, r, kv_tok - r->unseen)); /* tokens in flight have no hash yet */
     }
     return RUB_OK;
 }

@@ -19,6 +19,9 @@ rub_status rub_queue_push(rub_queue *queue, rub_waiter one);       /* arrives */
 rub_status rub_queue_push_front(rub_queue *queue, rub_waiter one); /* comes back */
 rub_waiter rub_queue_pop(rub_queue *queue);
 
+rub_waiter *rub_queue_find(rub_queue *queue, int32_t id); /* present; O(n) */
+void rub_queue_drop(rub_queue *queue, int32_t id);        /* present; O(n) */
+
 static inline int64_t rub_queue_n(const rub_queue *q) {
     return q->rank ? (int64_t)q->n_heap : q->fifo.n;
 }

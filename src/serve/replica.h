@@ -177,4 +177,10 @@ int64_t rub_decode_gain(const rub_run *run, int32_t id, int64_t done, int64_t to
 
 #define RUB_MAX_PP 64
 
+/* Batches that may be in flight: one in each pipeline stage; with asynchronous scheduling one that
+ * runs and one that comes after it. */
+static inline int32_t rub_depth(const rub_serve_def *d) {
+    return d->async == RUB_ASYNC_NONE ? d->pp : 2;
+}
+
 #endif

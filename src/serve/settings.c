@@ -26,7 +26,8 @@ bool rub_serve_is_plain(const rub_serve_def *d) {
     return d->policy <= RUB_POLICY_VLLM_V0 && d->order == RUB_ORDER_FCFS &&
            d->reserve == RUB_RESERVE_PROMPT && d->long_prefill_tok == 0 && !d->whole_prefill &&
            d->max_partial == 0 && d->max_long_partial == 0 && d->pp == 1 && !d->prefix_cache &&
-           d->spec_draft == 0 && d->max_loras == 0 && !rub_serve_is_world(d);
+           d->spec_draft == 0 && d->max_loras == 0 && d->async == RUB_ASYNC_NONE &&
+           d->host_s == 0 && !rub_serve_is_world(d);
 }
 
 bool rub_serve_is_world(const rub_serve_def *d) {
@@ -160,6 +161,9 @@ static rub_status check_ranges(const rub_serve_def *d, rub_error *err) {
     if (!(d->think_s >= 0 && d->think_s < 1e9))
         return rub_error_set(err, RUB_INVALID, "think time is %g s, expected 0 or more",
                              d->think_s);
+    if (!(d->host_s >= 0 && d->host_s < 1e6))
+        return rub_error_set(err, RUB_INVALID, "scheduler's time is %g s, expected 0 or more",
+                             d->host_s);
     if (!(d->watermark_frac >= 0 && d->watermark_frac < 1))
         return rub_error_set(err, RUB_INVALID, "watermark is %g, expected 0 to 1",
                              d->watermark_frac);
@@ -193,6 +197,11 @@ static rub_status check_policy(const rub_serve_def *d, rub_error *err) {
                              "speculation: acceptance %g, drafting %g s, max-batch-tokens %lld: "
                              "expected 0 to 1, 0 s or more, and max-seqs * (1 + spec-draft) tokens",
                              d->spec_accept, d->spec_draft_s, (long long)d->max_batch_tok);
+    if (d->async != RUB_ASYNC_NONE &&
+        (d->policy != RUB_POLICY_VLLM || d->pp > 1 || d->spec_draft > 0 || d->disagg))
+        return rub_error_set(err, RUB_UNSUPPORTED,
+                             "asynchronous scheduling wants policy vllm, one pipeline stage, no "
+                             "speculation and no disaggregated pools");
     if (d->whole_prefill && (d->long_prefill_tok > 0 || d->max_partial > 0))
         return rub_error_set(err, RUB_INVALID,
                              "whole prefills are never partial: expected no long-prefill and no "

@@ -10,6 +10,7 @@ typedef struct rub_waiter {
     int32_t prefill; /* tokens to prefill: the input, or all that was processed before preemption */
     double last_s;   /* time of its last token; NaN before the first */
     bool pull;       /* prefilled elsewhere: its KV comes over a link once it is admitted */
+    bool unseen;     /* asynchronous scheduling: its newest token is still in flight */
 } rub_waiter;
 
 typedef struct rub_waiting {

@@ -12,8 +12,10 @@ static void destroy(rub_replica *s) {
         return;
     rub_queue_clear(&s->waiting);
     rub_cache_clear(&s->cache);
-    for (int32_t f = 0; f < RUB_MAX_PP; f++)
+    for (int32_t f = 0; f < RUB_MAX_PP; f++) {
         free(s->flight[f].seat);
+        free(s->flight[f].id);
+    }
     free(s->seat);
     free(s->free_seat);
     free(s->list);
@@ -43,8 +45,11 @@ static rub_replica *create(const rub_run *run) {
     s->list = RUB_NEW(int32_t, n);
     s->growth = RUB_NEW(int64_t, run->def->block_size_tok);
     bool ok = s->seat && s->free_seat && s->list && s->growth && rub_wide_init_cache(s);
-    for (int32_t f = 0; f < run->def->pp; f++)
+    s->depth = rub_depth(run->def);
+    for (int32_t f = 0; f < s->depth; f++) {
         ok = (s->flight[f].seat = RUB_NEW(int32_t, n)) && ok;
+        ok = (!rub_wide_is_async(s) || (s->flight[f].id = RUB_NEW(int32_t, n))) && ok;
+    }
     if (!ok) {
         destroy(s);
         return NULL;
@@ -109,8 +114,9 @@ void rub_wide_leave_list(rub_replica *s) {
     s->n_list = n;
 }
 
-static void drop_seat(rub_replica *s, int32_t i) {
+void rub_wide_drop_seat(rub_replica *s, int32_t i) {
     rub_wide_release(s, &s->seat[i]);
+    s->seat[i].id = -1;
     s->free_seat[s->n_free_seat++] = i;
     s->n_held--;
 }
@@ -121,12 +127,13 @@ rub_status rub_wide_send_back(rub_replica *s, int32_t at) {
     bool whole = s->run->def->policy == RUB_POLICY_VLLM && !seat->prefilled;
     rub_waiter w = {.id = seat->id,
                     .prefill = whole ? seat->prefill : (int32_t)seat->done,
-                    .last_s = seat->last_s};
+                    .last_s = seat->last_s,
+                    .unseen = seat->unseen > 0};
     memmove(s->list + at, s->list + at + 1, (size_t)(s->n_list - at - 1) * sizeof *s->list);
     s->n_list--;
     s->run->times->restarts[w.id]++;
     s->totals.n_restart++;
-    drop_seat(s, i);
+    rub_wide_drop_seat(s, i);
     return rub_queue_push_front(&s->waiting, w);
 }
 
@@ -139,26 +146,30 @@ static void flush_gaps(rub_replica *s) {
     s->n_gap = 0;
 }
 
-static void token(rub_replica *s, rub_seat *seat) {
-    if (isnan(seat->last_s)) {
-        double *first = &s->run->times->first_token_s[seat->id];
+void rub_wide_token(rub_replica *s, int32_t id, double *last_s) {
+    if (isnan(*last_s)) {
+        double *first = &s->run->times->first_token_s[id];
         if (isnan(*first))
             *first = s->now_s;
     } else {
-        if (seat->last_s != s->gap_from_s)
+        if (*last_s != s->gap_from_s)
             flush_gaps(s);
-        s->gap_from_s = seat->last_s;
+        s->gap_from_s = *last_s;
         s->n_gap++;
     }
-    seat->last_s = s->now_s;
+    *last_s = s->now_s;
 }
 
-static void finish(rub_replica *s, int32_t i) {
-    s->run->times->finish_s[s->seat[i].id] = s->now_s;
+void rub_wide_ends(rub_replica *s, int32_t id) {
+    s->run->times->finish_s[id] = s->now_s;
     rub_closed_ended(s->run->closed, s->now_s);
     if (s->run->outbox)
         s->run->outbox->n_finished++;
-    drop_seat(s, i);
+}
+
+static void finish(rub_replica *s, int32_t i) {
+    rub_wide_ends(s, s->seat[i].id);
+    rub_wide_drop_seat(s, i);
 }
 
 /* The batch has been processed: true when the request's answer is complete. */
@@ -171,7 +182,7 @@ static bool progress(rub_replica *s, rub_seat *seat) {
         seat->done++;
     }
     if (decoded)
-        token(s, seat);
+        rub_wide_token(s, seat->id, &seat->last_s);
     return seat->done == seat->total;
 }
 
@@ -207,8 +218,10 @@ static rub_status complete(rub_replica *s) {
     rub_flight *f = &s->flight[s->first_flight];
     s->now_s = f->end_s;
     s->totals.end_s = s->now_s;
-    s->stuck = false;
-    if (s->run->def->policy == RUB_POLICY_STATIC)
+    s->stuck = s->held_back = false;
+    if (rub_wide_is_async(s))
+        rub_wide_deliver(s, f);
+    else if (s->run->def->policy == RUB_POLICY_STATIC)
         complete_static(s, f);
     else
         for (int32_t b = 0; b < f->n; b++) {
@@ -221,7 +234,7 @@ static rub_status complete(rub_replica *s) {
         }
     flush_gaps(s);
     f->n = 0;
-    s->first_flight = s->first_flight + 1 == s->run->def->pp ? 0 : s->first_flight + 1;
+    s->first_flight = s->first_flight + 1 == s->depth ? 0 : s->first_flight + 1;
     s->n_flight--;
     return RUB_OK;
 }
@@ -259,14 +272,24 @@ static void book(rub_replica *s, const rub_batch *b, int64_t prefill_tok, double
         s->totals.kv_most_blocks = used;
 }
 
-/* When the last stage is done with a batch that enters the first one now or when it is free. */
-static double through_stages(rub_replica *s, double duration) {
-    double at_s = s->now_s;
+/* A batch enters the first stage after the scheduler's time or when it is free. */
+static void through_stages(rub_replica *s, rub_flight *f, double duration) {
+    double at_s = s->now_s + s->run->def->host_s;
+    f->from_s = at_s > s->stage_free_s[0] ? at_s : s->stage_free_s[0];
     for (int32_t p = 0; p < s->run->def->pp; p++) {
         at_s = (at_s > s->stage_free_s[p] ? at_s : s->stage_free_s[p]) + duration;
         s->stage_free_s[p] = at_s;
     }
-    return at_s;
+    f->to_s = f->end_s = at_s;
+}
+
+/* The scheduler works on the batch to come, and sees what has ended meanwhile when it is done. */
+static void keep_host_busy(rub_replica *s) {
+    rub_flight *running = &s->flight[s->first_flight];
+    s->host_free_s = s->now_s + s->run->def->host_s;
+    if (s->n_flight > 0 && running->end_s < s->host_free_s)
+        running->end_s = s->host_free_s;
+    rub_wide_commit(s);
 }
 
 static rub_status start(rub_replica *s) {
@@ -277,6 +300,7 @@ static rub_status start(rub_replica *s) {
     if (f->n == 0 && s->n_flight == 0 && s->totals.n_restart > before)
         RUB_TRY(rub_wide_form(s));
     s->stuck = f->n == 0;
+    s->held_back = rub_wide_is_async(s) && s->n_flight > 0 && s->totals.n_restart > before;
     if (s->stuck)
         return RUB_OK;
     int64_t prefill_tok = 0;
@@ -284,17 +308,28 @@ static rub_status start(rub_replica *s) {
     double duration = rub_perf_duration(s->run->perf, &b);
     if (b.n_decode > 0 && s->run->def->spec_draft > 0)
         duration += s->run->def->spec_draft * s->run->def->spec_draft_s;
-    f->end_s = through_stages(s, duration);
-    s->n_flight++;
+    through_stages(s, f, duration);
     book(s, &b, prefill_tok, duration);
+    if (rub_wide_is_async(s))
+        keep_host_busy(s);
+    s->n_flight++;
     return RUB_OK;
 }
 
-/* Forms batches at now_s while stages are free. */
+/* Whether a batch could be formed now or as soon as the scheduler is free. */
+static bool may_form(const rub_replica *s) {
+    return s->n_flight < s->depth && !s->stuck && !s->held_back;
+}
+
+/* Forms batches at now_s while stages and the scheduler are free. */
 static rub_status fill(rub_replica *s) {
-    while (s->n_flight < s->run->def->pp && !s->stuck)
+    while (may_form(s) && s->host_free_s <= s->now_s)
         RUB_TRY(start(s));
     return RUB_OK;
+}
+
+static double end_of_flight(const rub_replica *s) {
+    return s->n_flight > 0 ? s->flight[s->first_flight].end_s : HUGE_VAL;
 }
 
 static rub_status advance(rub_replica *s, double until_s) {
@@ -305,7 +340,13 @@ static rub_status advance(rub_replica *s, double until_s) {
             if (s->now_s < until_s)
                 RUB_TRY(fill(s));
         }
-        if (s->n_flight == 0 || s->flight[s->first_flight].end_s > until_s)
+        double end_s = end_of_flight(s);
+        if (may_form(s) && s->host_free_s > s->now_s && s->host_free_s < end_s &&
+            s->host_free_s <= until_s) {
+            s->now_s = s->host_free_s;
+            continue;
+        }
+        if (end_s > until_s || s->n_flight == 0)
             return RUB_OK;
         RUB_TRY(complete(s));
         if (rub_closed_pauses(s->run->closed))
@@ -315,16 +356,20 @@ static rub_status advance(rub_replica *s, double until_s) {
 
 static rub_status next_end(rub_replica *s, double *end_s) {
     RUB_TRY(fill(s));
-    *end_s = s->n_flight > 0 ? s->flight[s->first_flight].end_s : HUGE_VAL;
+    *end_s = end_of_flight(s);
+    if (may_form(s) && s->host_free_s < *end_s)
+        *end_s = s->host_free_s;
     return RUB_OK;
 }
 
 /* ---- what others see ------------------------------------------------------------------------- */
 
 static double due(const rub_replica *s) {
-    if (s->n_flight < s->run->def->pp && !s->stuck)
-        return nextafter(s->now_s, HUGE_VAL);
-    return s->n_flight > 0 ? s->flight[s->first_flight].end_s : HUGE_VAL;
+    double end_s = end_of_flight(s);
+    if (!may_form(s))
+        return end_s;
+    double form_s = s->host_free_s > s->now_s ? s->host_free_s : nextafter(s->now_s, HUGE_VAL);
+    return form_s < end_s ? form_s : end_s;
 }
 
 static void look_at(const rub_seat *r, rub_replica_view *v) {
@@ -343,8 +388,8 @@ static void view(const rub_replica *s, rub_replica_view *out) {
                           .used_blocks = s->run->def->kv_blocks - rub_wide_available(s)};
     for (int32_t at = 0; at < s->n_list; at++)
         look_at(&s->seat[s->list[at]], &v);
-    for (int32_t k = 0; k < s->n_flight; k++) {
-        const rub_flight *f = &s->flight[(s->first_flight + k) % s->run->def->pp];
+    for (int32_t k = 0; k < s->n_flight && !rub_wide_is_async(s); k++) {
+        const rub_flight *f = &s->flight[(s->first_flight + k) % s->depth];
         for (int32_t b = 0; b < f->n; b++)
             look_at(&s->seat[f->seat[b]], &v);
     }

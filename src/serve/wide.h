@@ -27,12 +27,17 @@ typedef struct rub_seat {
     bool prefilled;
     bool over;    /* static: its answer is complete, it stays until the batch ends */
     bool pulling; /* in neither list nor batch: its KV is on the way */
+    /* asynchronous scheduling: done counts what is scheduled; */
+    int32_t unseen; /* tokens in flight */
+    bool spent;     /* not scheduled any more */
 } rub_seat;
 
 /* A batch in flight. */
 typedef struct rub_flight {
-    double end_s;
-    int32_t *seat; /* in batch order (max_seqs) */
+    double from_s, to_s; /* in the first stage, out of the last */
+    double end_s;        /* its results are seen */
+    int32_t *seat;       /* in batch order (max_seqs) */
+    int32_t *id; /* asynchronous scheduling: requests that get a token, at seat[] (max_seqs) */
     int32_t n;
 } rub_flight;
 
@@ -45,7 +50,9 @@ struct rub_replica {
     int32_t *list; /* running and not in flight (max_seqs) */
     int32_t n_list, n_held;
     rub_flight flight[RUB_MAX_PP]; /* ring: n_flight from first on */
-    int32_t first_flight, n_flight;
+    int32_t first_flight, n_flight, depth;
+    double host_free_s; /* asynchronous scheduling: the scheduler is busy until then */
+    bool held_back;     /* the same: what it preempted is still in flight, nothing is formed */
     double stage_free_s[RUB_MAX_PP];
     double now_s;
     bool stuck; /* no batch can be formed until something happens */
@@ -65,8 +72,8 @@ struct rub_replica {
 };
 
 static inline rub_flight *rub_wide_forming(rub_replica *s) {
-    int32_t k = s->first_flight + s->n_flight, pp = s->run->def->pp;
-    return &s->flight[k < pp ? k : k - pp];
+    int32_t k = s->first_flight + s->n_flight;
+    return &s->flight[k < s->depth ? k : k - s->depth];
 }
 
 /* ---- memory (wide_blocks.c) ---- */
@@ -117,6 +124,19 @@ void rub_wide_leave_list(rub_replica *s); /* drops from the list what is in flig
 
 /* list[at] loses its blocks and its place and waits again. */
 rub_status rub_wide_send_back(rub_replica *s, int32_t at);
+
+/* A request has a token now; *last_s: the time of its last one. It ends and leaves its seat. */
+void rub_wide_token(rub_replica *s, int32_t id, double *last_s);
+void rub_wide_ends(rub_replica *s, int32_t id);
+void rub_wide_drop_seat(rub_replica *s, int32_t seat);
+
+/* Asynchronous scheduling (wide_async.c): the batch that was formed counts as done; the tokens of one
+ * that is through are seen. */
+static inline bool rub_wide_is_async(const rub_replica *s) {
+    return s->run->def->async != RUB_ASYNC_NONE;
+}
+void rub_wide_commit(rub_replica *s);
+void rub_wide_deliver(rub_replica *s, rub_flight *flight);
 
 /* Requests between replicas (wide_pools.c). */
 rub_status rub_wide_hand_over(rub_replica *s, int32_t seat);

@@ -67,7 +67,8 @@ void rub_wide_arrived(rub_replica *s, int32_t id, double at_s) {
 /* static: an answer that is complete but not yet returned gets its last token once more. */
 static rub_status travel(const rub_seat *r, rub_travellers *out) {
     rub_traveller t = {.id = r->id,
-                       .prefill = r->prefilled ? (int32_t)(r->done - r->over) : r->prefill,
+                       .prefill =
+                           r->prefilled ? (int32_t)(r->done - r->over - r->unseen) : r->prefill,
                        .last_s = r->last_s};
     return RUB_ARRAY_PUSH(out->one, out->n, out->cap, t);
 }
@@ -75,7 +76,7 @@ static rub_status travel(const rub_seat *r, rub_travellers *out) {
 static rub_status empty_queue(rub_replica *s, rub_travellers *out) {
     while (rub_queue_n(&s->waiting) > 0) {
         rub_waiter w = rub_queue_pop(&s->waiting);
-        rub_traveller t = {.id = w.id, .prefill = w.prefill, .last_s = w.last_s};
+        rub_traveller t = {.id = w.id, .prefill = w.prefill - w.unseen, .last_s = w.last_s};
         RUB_TRY(RUB_ARRAY_PUSH(out->one, out->n, out->cap, t));
     }
     return RUB_OK;
@@ -86,12 +87,12 @@ rub_status rub_wide_fail(rub_replica *s, double at_s, rub_travellers *out) {
         RUB_TRY(travel(&s->seat[s->list[at]], out));
     for (; s->n_flight > 0; s->n_flight--) {
         rub_flight *f = &s->flight[s->first_flight];
-        for (int32_t b = 0; b < f->n; b++)
+        for (int32_t b = 0; b < f->n && !rub_wide_is_async(s); b++)
             RUB_TRY(travel(&s->seat[f->seat[b]], out));
-        if (s->run->def->pp == 1)
-            s->totals.busy_s -= f->end_s - at_s; /* cut short */
+        if (s->run->def->pp == 1 && f->to_s > at_s) /* cut short, or never begun */
+            s->totals.busy_s -= f->to_s - (f->from_s > at_s ? f->from_s : at_s);
         f->n = 0;
-        s->first_flight = (s->first_flight + 1) % s->run->def->pp;
+        s->first_flight = (s->first_flight + 1) % s->depth;
     }
     RUB_TRY(empty_queue(s, out));
     int32_t n = s->run->def->max_seqs;
@@ -102,6 +103,8 @@ rub_status rub_wide_fail(rub_replica *s, double at_s, rub_travellers *out) {
     s->free_blocks = s->run->def->kv_blocks;
     for (int32_t p = 0; p < s->run->def->pp; p++)
         s->stage_free_s[p] = at_s;
+    s->held_back = false;
+    s->host_free_s = at_s;
     wake(s, at_s);
     rub_cache_clear(&s->cache);
     return rub_wide_init_cache(s) ? RUB_OK : RUB_NO_MEMORY;

@@ -79,7 +79,7 @@ static void book(rub_replica *s, const stretch *x, int64_t turns, double now_s, 
 }
 
 void rub_wide_stretch(rub_replica *s, double until_s) {
-    if (s->run->def->pp > 1 || s->run->def->spec_draft > 0)
+    if (s->run->def->pp > 1 || s->run->def->spec_draft > 0 || rub_wide_is_async(s))
         return;
     const rub_serve_def *d = s->run->def;
     const int64_t size = d->block_size_tok;
@@ -92,7 +92,8 @@ void rub_wide_stretch(rub_replica *s, double until_s) {
     for (; turns < x.most && now < until_s; turns++) {
         if (s->free_blocks < s->growth[phase] || s->free_blocks + idle < s->growth[phase] + spare)
             break;
-        double duration = rub_perf_duration(s->run->perf, &batch), end = now + duration;
+        double duration = rub_perf_duration(s->run->perf, &batch);
+        double end = now + d->host_s + duration;
         if (end > until_s)
             break;
         s->free_blocks -= s->growth[phase];

@@ -72,6 +72,8 @@ static rub_status run_those_running(rub_replica *s, forming *x) {
     for (int32_t at = 0; at < s->n_list && x->budget > 0; at++) {
         int32_t i = s->list[at];
         const rub_seat *r = &s->seat[i];
+        if (r->spent)
+            continue;
         int64_t take = r->prefilled ? rub_decode_gain(s->run, r->id, r->done, r->total)
                                     : chunk(d, r->prefill - r->done, x->budget);
         int64_t kv_tok = r->prefilled ? r->done : r->done + take;
@@ -83,7 +85,7 @@ static rub_status run_those_running(rub_replica *s, forming *x) {
         if (!stays)
             break;
         rub_wide_schedule(s, at, take);
-        rub_wide_share(s, &s->seat[i], kv_tok);
+        rub_wide_share(s, &s->seat[i], kv_tok - r->unseen); /* a token in flight has no hash yet */
         x->budget -= cost(s, &s->seat[i]);
     }
     return RUB_OK;
@@ -99,8 +101,9 @@ static int64_t n_partial(const rub_replica *s, int64_t longer) {
         const rub_seat *r = &s->seat[s->list[at]];
         n += !r->prefilled && r->done + r->take < r->prefill && r->prefill > longer;
     }
-    for (int32_t k = 0; k <= s->n_flight && k < s->run->def->pp; k++) {
-        const rub_flight *f = &s->flight[(s->first_flight + k) % s->run->def->pp];
+    int32_t first = rub_wide_is_async(s) ? s->n_flight : 0; /* those in flight stand in the list */
+    for (int32_t k = first; k <= s->n_flight && k < s->depth; k++) {
+        const rub_flight *f = &s->flight[(s->first_flight + k) % s->depth];
         for (int32_t b = 0; b < f->n; b++) {
             const rub_seat *r = &s->seat[f->seat[b]];
             n += !r->prefilled && r->done + r->take < r->prefill && r->prefill > longer;
@@ -114,7 +117,7 @@ static int32_t adapter_of(const rub_replica *s, int32_t id) { return s->run->tra
 /* Whether request id's adapter is in the iteration, or may join those that are. */
 static bool adapter_fits(const rub_replica *s, int32_t id) {
     int32_t mine = adapter_of(s, id), n = 0;
-    const rub_flight *f = &s->flight[(s->first_flight + s->n_flight) % s->run->def->pp];
+    const rub_flight *f = &s->flight[(s->first_flight + s->n_flight) % s->depth];
     for (int32_t b = 0; b < f->n; b++) {
         int32_t other = adapter_of(s, s->seat[f->seat[b]].id), c = 0;
         if (other == mine)

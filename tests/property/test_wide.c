@@ -36,10 +36,11 @@ static void same(const workload *w, uint64_t seed, const outcome *a, const outco
         memcmp(x->restarts, y->restarts, n * sizeof(int32_t)) ||
         memcmp(x->cached_tok, y->cached_tok, n * sizeof(int32_t)))
         fail_msg("engines differ on workload %llu: policy %d, order %d, reserve %d, pp %d, router "
-                 "%d, cache %d, long %lld, groups %d, closed %d",
+                 "%d, cache %d, long %lld, groups %d, closed %d, async %d, host %g",
                  (unsigned long long)seed, (int)w->def.policy, (int)w->def.order,
                  (int)w->def.reserve, w->def.pp, (int)w->def.router, w->def.prefix_cache,
-                 (long long)w->def.long_prefill_tok, w->def.n_group, w->def.concurrency);
+                 (long long)w->def.long_prefill_tok, w->def.n_group, w->def.concurrency,
+                 (int)w->def.async, w->def.host_s);
     assert_int_equal(a->totals.n_iteration, b->totals.n_iteration);
     assert_int_equal(a->totals.prefill_tok, b->totals.prefill_tok);
     assert_int_equal(a->totals.decode_tok, b->totals.decode_tok);
@@ -65,7 +66,7 @@ static void conserved(const workload *w, const outcome *o) {
 }
 
 /* What the workloads had, so that no path stays unwalked. */
-static struct { int64_t restarts[5], hits, pp, speculative, adapters, router[9]; } seen;
+static struct { int64_t restarts[5], hits, pp, speculative, adapters, router[9], async[3]; } seen;
 
 static void compare(uint64_t seed) {
     wide_workload w;
@@ -80,6 +81,7 @@ static void compare(uint64_t seed) {
     same(&w.base, seed, &o[0], &o[2]);
     seen.restarts[w.base.def.policy] += o[1].totals.n_restart;
     seen.pp += w.base.def.pp > 1;
+    seen.async[w.base.def.async] += o[1].totals.n_restart;
     seen.speculative += w.base.def.spec_draft > 0;
     seen.adapters += w.base.def.max_loras > 0;
     seen.router[w.base.def.router]++;
@@ -102,6 +104,7 @@ static void engines_agree_on_random_workloads(void **state) {
     assert_true(seen.restarts[RUB_POLICY_VLLM_V0] > 600);
     assert_true(seen.hits > 600);
     assert_true(seen.pp > 300 && seen.speculative > 100 && seen.adapters > 100);
+    assert_true(seen.async[RUB_ASYNC_LENGTH] > 300 && seen.async[RUB_ASYNC_STOP] > 300);
     for (int r = 0; r < 9; r++)
         assert_true(seen.router[r] > 50);
 }

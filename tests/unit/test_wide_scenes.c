@@ -477,6 +477,56 @@ static void adapters(void **state) {
     clear(&s);
 }
 
+/* 0.25 s of scheduling before each iteration. One after the other: 3 tokens at 1.25, 2.5, 3.75, and
+ * request 1, which comes at 1.5, is in the third iteration with its only token. Asynchronously:
+ * batches are scheduled at 0, 0.25 (the queue holds two), 1.25 and 2.25, when the one before the last
+ * is through, and run from 0.25 without a gap to 1.25, 2.25, 3.25, 4.25: request 1 came after the third
+ * was scheduled, so it is in the fourth, half a second later than otherwise. By stop token request 0 is
+ * in the fourth too, in vain, and request 1 in a fifth. */
+static void scheduling_ahead(void **state) {
+    (void)state;
+    scene s = make(2, (const double[][3]){{0, 1, 3}, {1.5, 1, 1}});
+    s.def.host_s = 0.25;
+    ends(&s, (const double[]){3.75, 3.75});
+    s.def.async = RUB_ASYNC_LENGTH;
+    ends(&s, (const double[]){3.25, 4.25});
+    assert_true(s.totals->n_iteration == 4 && s.totals->decode_tok == 2 && s.totals->busy_s == 4);
+    assert_true(s.times.first_token_s[0] == 1.25 && s.times.scheduled_s[1] == 2.25);
+    s.def.async = RUB_ASYNC_STOP;
+    ends(&s, (const double[]){3.25, 4.25});
+    assert_true(s.totals->n_iteration == 5 && s.totals->decode_tok == 4);
+    clear(&s);
+}
+
+/* Scheduling takes 2 s, an iteration 1 s: batches are scheduled to 2, 4, 6 and run to 3, 5, 7; the
+ * scheduler sees the first token when it is free again, at 4, the second at 6. */
+static void slow_scheduler(void **state) {
+    (void)state;
+    scene s = make(1, (const double[][3]){{0, 1, 3}});
+    s.def.host_s = 2;
+    s.def.async = RUB_ASYNC_LENGTH;
+    ends(&s, (const double[]){7});
+    assert_true(s.times.first_token_s[0] == 4);
+    clear(&s);
+}
+
+/* 7 blocks of one token. Requests 0 and 1 (2 tokens each) take 2 blocks each in the first batch
+ * [0, 1], 3 in the second [1, 2] (scheduled at 0); for the third, scheduled at 1, request 0 gets a 4th
+ * (7 of 7), request 1 none: it is preempted with 4 tokens, its second token still in flight, and gets it
+ * at 2. Request 0 ends with its third token at 3, known at 1, so nothing is scheduled for it at 2:
+ * request 1 needs 4 blocks where 3 are free. At 3 it is prefilled, alone, and has its third token at 4
+ * and its fourth at 5. */
+static void preempted_in_flight(void **state) {
+    (void)state;
+    scene s = make(2, (const double[][3]){{0, 2, 3}, {0, 2, 4}});
+    s.def.kv_blocks = 7;
+    s.def.async = RUB_ASYNC_LENGTH;
+    ends(&s, (const double[]){3, 5});
+    assert_int_equal(s.times.restarts[1], 1);
+    assert_int_equal(s.totals->prefill_tok, 8);
+    clear(&s);
+}
+
 static void what_does_not_go_together(void **state) {
     (void)state;
     scene s = make(1, (const double[][3]){{0, 1, 1}});
@@ -518,6 +568,9 @@ int main(void) {
         cmocka_unit_test(failures_come_as_often_as_said),
         cmocka_unit_test(speculation),
         cmocka_unit_test(adapters),
+        cmocka_unit_test(scheduling_ahead),
+        cmocka_unit_test(slow_scheduler),
+        cmocka_unit_test(preempted_in_flight),
         cmocka_unit_test(what_does_not_go_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
