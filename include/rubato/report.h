@@ -22,7 +22,8 @@ rub_status rub_report_terminal(const json_t *document, bool colour, char **out, 
 rub_status rub_report_html(const json_t *document, char **out, rub_error *err);
 
 /* Tables by name: "sites", "ahead", "supply", "capex", "npv", "policies", "estate", "oversupply",
- * "utilisation", "returns", "commitments", "rules", "yields", "sources".
+ * "utilisation", "returns", "commitments", "rules", "since", "nearby", "stability", "regret",
+ * "yields", "sources".
  * A table of a part that the document lacks has its heading only. */
 extern const char *const rub_report_tables[]; /* NULL-terminated */
 rub_status rub_report_csv(const json_t *document, const char *table, char **out, rub_error *err);

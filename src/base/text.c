@@ -117,7 +117,7 @@ char *rub_text_usd(double usd, char buf[32]) {
 /* Commas between thousands of the whole part of a number without sign. */
 static void add_commas(const char *plain, char buf[32]) {
     size_t whole = strcspn(plain, "."), n = 0;
-    for (size_t i = 0; plain[i] && n + 2 < 32; i++) {
+    for (size_t i = 0; plain[i] && n + 3 < 32; i++) {
         if (i > 0 && i < whole && (whole - i) % 3 == 0)
             buf[n++] = ',';
         buf[n++] = plain[i];

@@ -194,7 +194,7 @@ const rub_command rub_cmd_plan = {
     .description = "Sizes each workload on each accelerator generation by simulation, simulates "
                    "the study's futures, reduces them to a "
                    "scenario tree, and finds a plan with a proven gap. Prints for each site the "
-                   "action now, why, and its triggers; supply "
+                   "action now, why, and the rules for later; supply "
                    "against demand; capex by fiscal year against budget; the distribution of net "
                    "present value; the value of flexibility. "
                    "Writes the plan as JSON and a brief as one HTML page. Ctrl-C keeps the best "

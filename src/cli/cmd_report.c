@@ -61,7 +61,8 @@ static const rub_option options[] = {
     {"html", RUB_OPTION_STRING, offsetof(report_settings, html), "FILE",
      "write the brief: one self-contained page", 0, 0, NULL},
     {"csv", RUB_OPTION_STRING, offsetof(report_settings, csv), "FOLDER",
-     "write tables: sites, ahead, supply, capex, npv, yields, sources", 0, 0, NULL},
+     "write one table a part of the plan: sites.csv, ahead.csv, supply.csv, ... sources.csv", 0, 0,
+     NULL},
     RUB_OPTION_JSON(report_settings),
     {0}};
 

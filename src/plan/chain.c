@@ -185,14 +185,14 @@ static rub_status add_stability(json_t *document, const rub_facts *facts, const 
     return status == RUB_INTERRUPTED ? RUB_OK : status;
 }
 
-/* Decision trees that say what the plan does, site by site. */
-static json_t *rules_of(const rub_facts *facts) {
+/* Sites, and the decision trees that say what the plan does with each. */
+static rub_status add_sites(json_t *document, const rub_facts *facts, rub_error *err) {
     rub_readable *readable = NULL;
-    if (rub_readable_fit(facts, 3, &readable, NULL) != RUB_OK)
-        return NULL;
-    json_t *rules = rub_readable_document(readable);
+    RUB_TRY(rub_readable_fit(facts, 3, &readable, err));
+    json_object_set_new(document, "sites", rub_document_sites(facts, readable));
+    json_object_set_new(document, "rules", rub_readable_document(readable));
     rub_readable_free(readable);
-    return rules;
+    return RUB_OK;
 }
 
 static json_t *document_of(const rub_facts *facts, const rub_plan_def *def,
@@ -210,9 +210,7 @@ static json_t *document_of(const rub_facts *facts, const rub_plan_def *def,
         json_object_set_new(document, "infeasible", json_string(facts->solve->reason));
         return document;
     }
-    json_object_set_new(document, "sites", rub_document_sites(facts));
     json_object_set_new(document, "supply", rub_document_supply(facts));
-    json_object_set_new(document, "rules", rules_of(facts));
     json_object_set_new(document, "commitments", rub_document_commitments(facts));
     json_object_set_new(document, "oversupply", rub_document_oversupply(facts));
     json_object_set_new(document, "estate", rub_document_estate(facts));
@@ -224,10 +222,24 @@ static json_t *document_of(const rub_facts *facts, const rub_plan_def *def,
     return document;
 }
 
+/* Fresh futures and other trees are drawn from a process, of which a tree given in full has none. */
+static rub_status check_sampling(const rub_study *study, const rub_plan_def *def, rub_error *err) {
+    if (study->tree.n_node == 0 || (def->evaluate <= 0 && def->stability <= 0))
+        return RUB_OK;
+    return rub_error_set(
+        err, RUB_INVALID,
+        "study '%s' gives its tree in full (tree.nodes), so there is no process to "
+        "draw %s from: give a 'process' and tree.branching instead, or plan "
+        "without --%s",
+        study->name, def->evaluate > 0 ? "fresh futures" : "other trees",
+        def->evaluate > 0 ? "evaluate" : "stability");
+}
+
 rub_status rub_plan_run(const rub_study *study, const rub_plan_def *def,
                         const rub_progress *progress, json_t **document, rub_outcome *outcome,
                         rub_error *err) {
     run r = {0};
+    RUB_TRY(check_sampling(study, def, err));
     rub_status status = decide(study, def, progress, &r, err);
     if (status != RUB_OK) {
         clear(&r);
@@ -236,7 +248,9 @@ rub_status rub_plan_run(const rub_study *study, const rub_plan_def *def,
     rub_facts facts = {study,         &r.tree,  &r.problem,    &r.yields,      &r.plan,
                        &r.evaluation, &r.solve, r.alternative, r.n_alternative};
     json_t *result = document_of(&facts, def, &r.loss);
-    if (r.solve.outcome != RUB_OUTCOME_INFEASIBLE && def->worth)
+    if (r.solve.outcome != RUB_OUTCOME_INFEASIBLE)
+        status = add_sites(result, &facts, err);
+    if (status == RUB_OK && r.solve.outcome != RUB_OUTCOME_INFEASIBLE && def->worth)
         status = add_worth(result, &facts, def, progress, err);
     if (status == RUB_OK && r.solve.outcome != RUB_OUTCOME_INFEASIBLE && def->worth)
         status = add_nearby(result, &facts, def, progress, err);

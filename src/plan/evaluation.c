@@ -221,10 +221,6 @@ static json_t *document(const rub_facts *facts, const rub_rollouts *r, const rub
 rub_status rub_document_out_of_sample(const rub_facts *facts, const rub_evaluation_def *def,
                                       const rub_progress *progress, json_t **out, rub_error *err) {
     enum { MOST = 4 + RUB_N_RULE };
-    if (facts->study->tree.n_node > 0)
-        return rub_error_set(err, RUB_INVALID,
-                             "the study gives its tree in full, expected a process to sample fresh "
-                             "futures from");
     rub_policy policy[MOST];
     rub_automaton *automaton = NULL;
     rub_tree_policy *plan = NULL;

@@ -37,13 +37,9 @@ json_t *rub_document_estate(const rub_facts *facts);     /* contracted, committe
 json_t *rub_document_oversupply(const rub_facts *facts); /* contracts against demand */
 json_t *rub_document_utilisation(const rub_facts *facts); /* who uses what is live */
 json_t *rub_document_returns(const rub_facts *facts);     /* ROIC, cost of tokens, by year */
-json_t *rub_document_sites(const rub_facts *facts);       /* action now, why, triggers */
 json_t *rub_document_yields(const rub_facts *facts);      /* what each generation gives */
 json_t *rub_document_study(const rub_facts *facts, const char *const *what_if, size_t n_what_if);
 json_t *rub_document_sources(const rub_facts *facts); /* where figures come from */
-
-/* One site's trigger in words: what the plan waits for, fitted over the tree. NULL: none. */
-json_t *rub_document_triggers(const rub_facts *facts, int32_t block);
 
 /* MW of the block that serve at node (serve, or renew while live), held share included. */
 double rub_block_live_mw(const rub_facts *facts, int32_t block, int32_t node);

@@ -280,20 +280,44 @@ static json_t *against(const rub_facts *facts, double value) {
     return value > -HUGE_VAL ? json_real(facts->solve->value_usd - value) : json_null();
 }
 
+static json_t *commitment_row(const rub_facts *facts, int32_t block, int32_t n) {
+    const rub_study_site *site = site_of(facts, block);
+    rub_action now = (rub_action)rub_step_of(facts, block, 0)->action;
+    bool waits = commits(now) == 1;
+    json_t *waiting = waits ? json_null() : against(facts, best_value(facts, block, false));
+    json_t *leaving = against(facts, best_value(facts, block, true));
+    json_t *per_mw = json_is_number(leaving)
+                         ? json_real(json_number_value(leaving) / site->block_mw)
+                         : json_null();
+    return json_pack("{s:s,s:s,s:i,s:f,s:o,s:o,s:o}", "site", site->name, "action",
+                     rub_action_text(now), "blocks", n, "block_mw", site->block_mw,
+                     "acting_beats_waiting_usd", waiting, "keeping_beats_leaving_usd", leaving,
+                     "keeping_beats_leaving_usd_per_mw", per_mw);
+}
+
+/* Blocks of the site that take the same step now as `block`; 0 when an earlier one does. */
+static int32_t alike(const rub_facts *facts, int32_t first, int32_t block, int32_t end) {
+    const rub_step *step = rub_step_of(facts, block, 0);
+    int32_t n = 0;
+    for (int32_t b = first; b < end; b++) {
+        bool same = memcmp(step, rub_step_of(facts, b, 0), sizeof *step) == 0;
+        if (same && b < block)
+            return 0;
+        n += same;
+    }
+    return n;
+}
+
 json_t *rub_document_commitments(const rub_facts *facts) {
     json_t *rows = json_array();
-    for (int32_t s = 0, b = 0; s < facts->study->n_site; b += facts->study->site[s++].n_block) {
-        rub_action now = (rub_action)rub_step_of(facts, b, 0)->action;
-        double mw = facts->study->site[s].block_mw;
-        json_t *waiting = against(facts, best_value(facts, b, false));
-        json_t *leaving = against(facts, best_value(facts, b, true));
-        json_t *per_mw =
-            json_is_number(leaving) ? json_real(json_number_value(leaving) / mw) : json_null();
-        json_array_append_new(
-            rows, json_pack("{s:s,s:s,s:f,s:o,s:o,s:o}", "site", facts->study->site[s].name,
-                            "action", rub_action_text(now), "block_mw", mw,
-                            "acting_beats_waiting_usd", waiting, "keeping_beats_leaving_usd",
-                            leaving, "keeping_beats_leaving_usd_per_mw", per_mw));
+    for (int32_t s = 0, first = 0; s < facts->study->n_site; s++) {
+        int32_t end = first + facts->study->site[s].n_block;
+        for (int32_t b = first; b < end; b++) {
+            int32_t n = alike(facts, first, b, end);
+            if (n > 0)
+                json_array_append_new(rows, commitment_row(facts, b, n));
+        }
+        first = end;
     }
     return rows;
 }

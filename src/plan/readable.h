@@ -21,4 +21,12 @@ rub_policy rub_readable_policy(const rub_readable *readable);
  * out. */
 json_t *rub_readable_document(const rub_readable *readable);
 
+/* The document's `triggers` of a site: what its blocks come to do other than go on, in the stages that
+ * they stand in after today's actions: the rules of rub_readable_document as sentences, the likeliest
+ * three. */
+json_t *rub_readable_triggers(const rub_readable *readable, int32_t site);
+
+/* The document's "sites": action now, why, triggers. */
+json_t *rub_document_sites(const rub_facts *facts, const rub_readable *readable);
+
 #endif

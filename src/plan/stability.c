@@ -90,10 +90,6 @@ static json_t *spread(const double *x, size_t n) {
 
 rub_status rub_document_stability(const rub_facts *facts, const rub_stability_def *def,
                                   const rub_progress *progress, json_t **out, rub_error *err) {
-    if (facts->study->tree.n_node > 0)
-        return rub_error_set(err, RUB_INVALID,
-                             "the study gives its tree in full, expected a process to draw other "
-                             "trees from");
     rub_automaton *automaton = NULL;
     double *in = RUB_NEW(double, def->n_tree), *fresh = RUB_NEW(double, def->n_tree);
     size_t n = 0;

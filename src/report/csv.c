@@ -6,8 +6,9 @@
 #include <string.h>
 
 const char *const rub_report_tables[] = {
-    "sites",       "ahead",   "supply",      "capex", "npv",    "policies", "estate", "oversupply",
-    "utilisation", "returns", "commitments", "rules", "yields", "sources",  NULL};
+    "sites",      "ahead",       "supply",  "capex",       "npv",   "policies", "estate",
+    "oversupply", "utilisation", "returns", "commitments", "rules", "since",    "nearby",
+    "stability",  "regret",      "yields",  "sources",     NULL};
 
 /* Quotes a cell where it needs it (RFC 4180). */
 static void cell(rub_text *out, const char *s) {
@@ -142,7 +143,7 @@ static void supply(rub_text *out, const json_t *document) {
 
 /* A row for each leaf of a site's and stage's decision tree. */
 static void rule_rows(rub_text *out, const json_t *document) {
-    rub_text_add(out, "site,stage,accuracy,if,do,probability\n");
+    rub_text_add(out, "site,stage,accuracy,if,do,probability,futures\n");
     RUB_PART_EACH(rub_part(document, "rules"), i, stage)
     RUB_PART_EACH(rub_part(stage, "rules"), k, rule) {
         cell(out, rub_part_string(stage, "site"));
@@ -151,7 +152,42 @@ static void rule_rows(rub_text *out, const json_t *document) {
         cell(out, rub_part_string(rule, "if"));
         rub_text_add(out, ",");
         cell(out, rub_part_string(rule, "do"));
-        rub_text_add(out, ",%.4g\n", rub_part_number(rule, "probability"));
+        rub_text_add(out, ",%.4g,%.4g\n", rub_part_number(rule, "probability"),
+                     rub_part_number(rule, "futures"));
+    }
+}
+
+/* Two rows: on their own trees, on fresh futures. */
+static void stability(rub_text *out, const json_t *document) {
+    static const char *const side[] = {"in_sample", "out_of_sample"};
+    static const char *const keys[] = {"mean_usd", "sd_usd", "sd_frac", "least_usd", "most_usd"};
+    const json_t *all = rub_part(document, "stability");
+    rub_text_add(out, "worth,trees,mean_usd,sd_usd,sd_frac,least_usd,most_usd\n");
+    for (size_t i = 0; all && i < 2; i++) {
+        rub_text_add(out, "%s,%.0f", side[i], rub_part_number(all, "planned"));
+        for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++)
+            rub_text_add(out, ",%.10g", rub_part_number(rub_part(all, side[i]), keys[k]));
+        rub_text_add(out, "\n");
+    }
+}
+
+/* Sites that may act otherwise now (together), then swaps. */
+static void nearby(rub_text *out, const json_t *document) {
+    const json_t *all = rub_part(document, "nearby");
+    rub_text_add(out, "kind,site,mw,from,to,loses_usd,text\n");
+    RUB_PART_EACH(rub_part(all, "turned"), i, one) {
+        rub_text_add(out, "turn,");
+        cell(out, rub_part_string(one, "site"));
+        rub_text_add(out, ",%.10g,", rub_part_number(one, "mw"));
+        cell(out, rub_part_string(one, "from"));
+        rub_text_add(out, ",");
+        cell(out, rub_part_string(one, "to"));
+        rub_text_add(out, ",%.10g,\n", rub_part_number(one, "alone_loses_usd"));
+    }
+    RUB_PART_EACH(rub_part(all, "swaps"), k, swap) {
+        rub_text_add(out, "swap,,,,,%.10g,", rub_part_number(swap, "loses_usd"));
+        cell(out, rub_part_string(swap, "text"));
+        rub_text_add(out, "\n");
     }
 }
 
@@ -188,11 +224,21 @@ rub_status rub_report_csv(const json_t *document, const char *table, char **out,
              "operating_cost_usd", "operating_profit_usd", "written_down_usd", "invested_usd",
              "roic", "tokens_m", "usd_per_mtok");
     else if (!strcmp(table, "commitments"))
-        ROWS(&text, rub_part(document, "commitments"), "site", "action", "block_mw",
+        ROWS(&text, rub_part(document, "commitments"), "site", "action", "blocks", "block_mw",
              "acting_beats_waiting_usd", "keeping_beats_leaving_usd",
              "keeping_beats_leaving_usd_per_mw");
     else if (!strcmp(table, "rules"))
         rule_rows(&text, document);
+    else if (!strcmp(table, "since"))
+        ROWS(&text, rub_part(rub_part(document, "since"), "sites"), "site", "stage_from",
+             "stage_to", "from", "to", "live_from", "live_to", "text");
+    else if (!strcmp(table, "nearby"))
+        nearby(&text, document);
+    else if (!strcmp(table, "stability"))
+        stability(&text, document);
+    else if (!strcmp(table, "regret"))
+        ROWS(&text, rub_part(rub_part(document, "out_of_sample"), "regret"), "policy", "mean_usd",
+             "ci_usd", "at_most_usd", "at_most_ci_usd");
     else if (!strcmp(table, "yields"))
         ROWS(&text, rub_part(rub_part(document, "yields"), "by_workload"), "workload", "generation",
              "tok_per_s_per_mw", "usd_per_mtok", "rate_per_s", "tp", "weights", "kv_cache",

@@ -23,6 +23,15 @@ const char *rub_part_share(double frac, char buf[32]) {
     return buf;
 }
 
+const char *rub_part_price(const json_t *site, char buf[32]) {
+    snprintf(buf, 32, "$%.2fM", rub_part_number(site, "mw_quarter_usd") / 1e6);
+    return buf;
+}
+
+bool rub_part_is_open(const json_t *worth) {
+    return rub_part_number(worth, "value_usd") <= 0 && rub_part_number(worth, "at_most_usd") > 0;
+}
+
 void rub_part_actions(const json_t *site, rub_text *out) {
     json_t *now = json_object_get(site, "actions_now");
     const char *action;

@@ -13,6 +13,10 @@ const json_t *rub_part(const json_t *object, const char *key);
 
 /* "12 %" */
 const char *rub_part_share(double frac, char buf[32]);
+/* "$3.59M": what a MW-quarter at the site is worth. */
+const char *rub_part_price(const json_t *site, char buf[32]);
+/* A worth that the plans found do not tell, only its bound: neither is proven best. */
+bool rub_part_is_open(const json_t *worth);
 /* "proceed", or "proceed 2, pause 1" when blocks part. */
 void rub_part_actions(const json_t *site, rub_text *out);
 /* Adds s with &, <, >, " escaped. */

@@ -21,16 +21,20 @@ static void heading(screen *s, const char *title) {
 /* Wraps words into the width, continuation lines indented. */
 static void wrapped(screen *s, const char *first, const char *words, int indent) {
     int column = (int)strlen(first);
+    bool begun = false;
     rub_text_add(&s->text, "%s", first);
     while (*words) {
         int n = (int)strcspn(words, " ");
-        if (column + 1 + n > WIDTH && column > indent) {
+        if (!strncmp(words + n, " %", 2)) /* "64 %" stays together */
+            n += 1 + (int)strcspn(words + n + 1, " ");
+        if (column + 1 + n > WIDTH && begun) {
             rub_text_add(&s->text, "\n%*s", indent, "");
             column = indent;
-        } else if (column > (int)strlen(first) || (column > 0 && first[column - 1] != ' ')) {
+        } else if (begun) {
             rub_text_add(&s->text, " ");
             column++;
         }
+        begun = true;
         rub_text_add_bytes(&s->text, words, (size_t)n);
         column += n;
         words += n;
@@ -52,10 +56,34 @@ static void headline(screen *s, const json_t *document) {
     wrapped(s, "  - ", json_string_value(line) ? json_string_value(line) : "", 4);
 }
 
+/* Why: of the site, or of each group of its blocks that acts otherwise; and what else could be done. */
+static void reasons(screen *s, const json_t *site) {
+    const json_t *groups = rub_part(site, "groups");
+    char price[32];
+    if (json_array_size(groups) < 2) {
+        wrapped(s, "      why: ", rub_part_string(site, "why"), 11);
+        const json_t *other = rub_part(site, "runner_up");
+        if (other)
+            wrapped(s, "      else: ", rub_part_string(other, "text"), 12);
+        return;
+    }
+    RUB_PART_EACH(groups, g, group) {
+        const json_t *other = rub_part(group, "runner_up");
+        char first[64];
+        snprintf(first, sizeof first, "      %.0f %.30s: ", rub_part_number(group, "blocks"),
+                 rub_part_string(group, "action"));
+        wrapped(s, first, rub_part_string(group, "why"), 11);
+        if (other)
+            wrapped(s, "           else: ", rub_part_string(other, "text"), 17);
+    }
+    rub_text_add(&s->text, "      a MW here is worth %s a quarter over the next two years\n",
+                 rub_part_price(site, price));
+}
+
 static void sites(screen *s, const json_t *document) {
-    heading(s, "Sites: what to do now");
+    heading(s, "Sites: what to do now (rules: loads in MW of today's fleet)");
     rub_text_add(&s->text, "  %-22s %-12s %-9s %6s  %-22s %s\n", "site", "region", "stage", "MW",
-                 "action now", "live in");
+                 "action now", "serves in");
     RUB_PART_EACH(rub_part(document, "sites"), i, site) {
         rub_text actions = {0};
         char mw[32];
@@ -66,12 +94,9 @@ static void sites(screen *s, const json_t *document) {
                      actions.data ? actions.data : "",
                      100.0 * rub_part_number(site, "prob_ever_live"));
         rub_text_clear(&actions);
-        wrapped(s, "      why: ", rub_part_string(site, "why"), 11);
-        const json_t *runner_up = rub_part(site, "runner_up");
-        if (runner_up)
-            wrapped(s, "      else: ", rub_part_string(runner_up, "text"), 12);
+        reasons(s, site);
         RUB_PART_EACH(rub_part(site, "triggers"), k, trigger)
-        wrapped(s, "      trigger: ", rub_part_string(trigger, "text"), 15);
+        wrapped(s, "      rule: ", rub_part_string(trigger, "text"), 12);
     }
 }
 
@@ -140,19 +165,19 @@ static void estate(screen *s, const json_t *document) {
     if (!e || !u)
         return;
     heading(s, "Estate (MW, means; p10..p90)");
-    rub_text_add(&s->text, "  %-8s %20s %20s %20s %6s\n", "quarter", "contracted", "committed",
+    rub_text_add(&s->text, "  %-8s %-22s  %-22s  %-22s %s\n", "quarter", "contracted", "committed",
                  "live", "in use");
     for (size_t t = 0; t < n; t += quarter_step(n)) {
         static const char *const kind[] = {"contracted", "committed", "live"};
         const char *name = json_string_value(json_array_get(quarters, t));
         rub_text_add(&s->text, "  %-8s", name ? name : "");
         for (size_t k = 0; k < 3; k++) {
-            char mean[32], low[32], high[32];
+            char mean[32], low[32], high[32], a[32], b[32], c[32];
             snprintf(mean, sizeof mean, "%s_mw", kind[k]);
             snprintf(low, sizeof low, "%s_p10_mw", kind[k]);
             snprintf(high, sizeof high, "%s_p90_mw", kind[k]);
-            rub_text_add(&s->text, " %7.0f %5.0f..%-5.0f", at(e, mean, t), at(e, low, t),
-                         at(e, high, t));
+            rub_text_add(&s->text, " %7s %6s..%-6s", rub_text_mw(at(e, mean, t), a),
+                         rub_text_mw(at(e, low, t), b), rub_text_mw(at(e, high, t), c));
         }
         rub_text_add(&s->text, " %4.0f %%\n", 100.0 * at(u, "utilisation", t));
     }
@@ -179,7 +204,7 @@ static void returns(screen *s, const json_t *document) {
 
 static void nearby(screen *s, const json_t *document) {
     const json_t *n = rub_part(document, "nearby");
-    char a[32];
+    char a[32], b[32];
     if (!n)
         return;
     heading(s, "Nearly as good");
@@ -189,14 +214,39 @@ static void nearby(screen *s, const json_t *document) {
         rub_text_add(t, "  no other action now of any site keeps within %.0f %% of the plan\n",
                      100 * rub_part_number(n, "within"));
     else
-        rub_text_add(t, "  %zu sites (%.0f MW) may act otherwise now for %s in all:\n", turned,
-                     rub_part_number(n, "turned_mw"),
+        rub_text_add(t, "  %zu sites (%s MW) may act otherwise now for %s in all:\n", turned,
+                     rub_text_mw(rub_part_number(n, "turned_mw"), b),
                      rub_text_usd(rub_part_number(n, "loses_usd"), a));
     RUB_PART_EACH(rub_part(n, "turned"), i, one)
     rub_text_add(t, "    %-22s %s instead of %s\n", rub_part_string(one, "site"),
                  rub_part_string(one, "to"), rub_part_string(one, "from"));
     RUB_PART_EACH(rub_part(n, "swaps"), k, swap)
     wrapped(s, "  swap: ", rub_part_string(swap, "text"), 8);
+}
+
+/* "$1.2B", or "-" where the question is not open. */
+static const char *usd_or_dash(const json_t *row, const char *key, char buf[32]) {
+    return json_is_number(rub_part(row, key)) ? rub_text_usd(rub_part_number(row, key), buf) : "-";
+}
+
+/* What each commitment is worth: sites where nothing else is open are left out. */
+static void commitments(screen *s, const json_t *document) {
+    const json_t *rows = rub_part(document, "commitments");
+    if (json_array_size(rows) == 0)
+        return;
+    heading(s, "What a commitment is worth (one block, all else standing)");
+    rub_text_add(&s->text, "  %-22s %-10s %8s %22s %22s\n", "site", "now", "block MW",
+                 "waiting costs", "leaving costs");
+    RUB_PART_EACH(rows, i, row) {
+        char mw[32], a[32], b[32];
+        const char *waiting = usd_or_dash(row, "acting_beats_waiting_usd", a);
+        const char *leaving = usd_or_dash(row, "keeping_beats_leaving_usd", b);
+        if (*waiting == '-' && !waiting[1] && *leaving == '-' && !leaving[1])
+            continue;
+        rub_text_add(&s->text, "  %-22.22s %-10s %8s %22s %22s\n", rub_part_string(row, "site"),
+                     rub_part_string(row, "action"),
+                     rub_text_mw(rub_part_number(row, "block_mw"), mw), waiting, leaving);
+    }
 }
 
 static void capex(screen *s, const json_t *document) {
@@ -234,10 +284,15 @@ static void npv(screen *s, const json_t *document) {
 static void worth_line(screen *s, const char *name, const json_t *value) {
     char a[32], b[32], c[32];
     if (!json_is_number(rub_part(value, "value_usd"))) {
-        rub_text_add(&s->text, "  %-42s %s\n", name, rub_part_string(value, "note"));
+        rub_text_add(&s->text, "  %-46s %s\n", name, rub_part_string(value, "note"));
         return;
     }
-    rub_text_add(&s->text, "  %-42s %9s   (proven: %s to %s)\n", name,
+    if (rub_part_is_open(value)) {
+        rub_text_add(&s->text, "  %-46s %9s   (proven: at most %s)\n", name, "not told",
+                     rub_text_usd(rub_part_number(value, "at_most_usd"), c));
+        return;
+    }
+    rub_text_add(&s->text, "  %-46s %9s   (proven: %s to %s)\n", name,
                  rub_text_usd(rub_part_number(value, "value_usd"), a),
                  rub_text_usd(rub_part_number(value, "at_least_usd"), b),
                  rub_text_usd(rub_part_number(value, "at_most_usd"), c));
@@ -340,7 +395,7 @@ static void proof(screen *s, const json_t *document) {
     rub_text_add(
         &s->text,
         "  tree: a path differs from its node by %.0f %% on average; worst error of a mean "
-        "%.2g %%; of a talks' probability %.0f points\n",
+        "%.1f %%; of a talks' probability %.0f points\n",
         100.0 * rub_part_number(v, "tree_distance"), 100.0 * rub_part_number(v, "tree_mean_error"),
         100.0 * rub_part_number(v, "tree_talks_error"));
 }
@@ -361,6 +416,7 @@ rub_status rub_report_terminal(const json_t *document, bool colour, char **out, 
     returns(&s, document);
     npv(&s, document);
     worth(&s, document);
+    commitments(&s, document);
     nearby(&s, document);
     out_of_sample(&s, document);
     stability(&s, document);

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,7 +30,39 @@ static rub_study *make(uint64_t seed) {
 }
 
 static double number(const json_t *document, const char *key) {
-    return json_real_value(json_object_get(document, key));
+    return json_number_value(json_object_get(document, key));
+}
+
+/* What a site's groups say adds up to what the site says, and no text contradicts the shares beside it. */
+static void check_sites(const json_t *document) {
+    size_t i, k;
+    json_t *site, *group, *trigger;
+    json_array_foreach(json_object_get(document, "sites"), i, site) {
+        double live = 0.0;
+        json_int_t blocks = 0, all = json_integer_value(json_object_get(site, "blocks"));
+        json_array_foreach(json_object_get(site, "groups"), k, group) {
+            json_int_t n = json_integer_value(json_object_get(group, "blocks"));
+            const char *why = json_string_value(json_object_get(group, "why"));
+            const char *action = json_string_value(json_object_get(group, "action"));
+            double prob = json_number_value(json_object_get(group, "prob_ever_live"));
+            json_int_t told =
+                json_integer_value(json_object_get(json_object_get(site, "actions_now"), action));
+            assert_true(n > 0 && n <= told);
+            assert_true(!strstr(why, "none of the futures") || prob < 1e-9);
+            assert_true(!strstr(why, "no future of the tree") || prob < 1e-9);
+            assert_true(!strstr(why, "most futures") || prob >= 0.5);
+            assert_true(!strstr(why, "some futures only") || prob < 0.5);
+            assert_true(strcmp(action, "cancel") != 0 || prob < 1e-9);
+            blocks += n;
+            live += (double)n * prob;
+        }
+        assert_int_equal(blocks, all);
+        assert_true(fabs(live / (double)all - number(site, "prob_ever_live")) < 1e-9);
+        json_array_foreach(json_object_get(site, "triggers"), k, trigger) {
+            assert_null(strstr(json_string_value(json_object_get(trigger, "text")), "e+0"));
+            assert_true(number(trigger, "probability") <= 1 + 1e-9);
+        }
+    }
 }
 
 static void plans_of_made_studies_hold(void **state) {
@@ -52,6 +85,7 @@ static void plans_of_made_studies_hold(void **state) {
             fail_msg("seed %d: %s", (int)seed, err.message);
         if (outcome != RUB_OUTCOME_INFEASIBLE) {
             planned++;
+            check_sites(cold);
             assert_true(number(cold, "bound") >= number(cold, "value"));
             def.keep = NULL;
             def.warm = &kept;

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../small_study.h"
@@ -163,11 +164,49 @@ static void worths_hold_together(void **state) {
     json_decref(d);
 }
 
+/* Tables of parts that only some plans have: exact rows; a heading alone without the part. */
+static void tables_of_parts(void **state) {
+    static const struct {
+        const char *table, *csv;
+    } row[] = {{"since", "site,stage_from,stage_to,from,to,live_from,live_to,text\n"
+                         "a,signed,building,wait,proceed,0.25,0.75,\"x, y\"\n"},
+               {"nearby", "kind,site,mw,from,to,loses_usd,text\n"
+                          "turn,a,12.5,wait,sign,1000000,\nswap,,,,,2000000,a and b\n"},
+               {"stability", "worth,trees,mean_usd,sd_usd,sd_frac,least_usd,most_usd\n"
+                             "in_sample,3,10,1,0.1,9,11\nout_of_sample,3,8,2,0.25,6,10\n"},
+               {"regret", "policy,mean_usd,ci_usd,at_most_usd,at_most_ci_usd\nthe plan,5,1,7,2\n"}};
+    json_t *plan = json_pack(
+        "{s:{s:[{s:s,s:s,s:s,s:s,s:s,s:f,s:f,s:s}]},s:{s:[{s:s,s:f,s:s,s:s,s:f}],s:[{s:f,s:s}]},"
+        "s:{s:i,s:{s:f,s:f,s:f,s:f,s:f},s:{s:f,s:f,s:f,s:f,s:f}},s:{s:[{s:s,s:f,s:f,s:f,s:f}]}}",
+        "since", "sites", "site", "a", "stage_from", "signed", "stage_to", "building", "from",
+        "wait", "to", "proceed", "live_from", 0.25, "live_to", 0.75, "text", "x, y", "nearby",
+        "turned", "site", "a", "mw", 12.5, "from", "wait", "to", "sign", "alone_loses_usd", 1e6,
+        "swaps", "loses_usd", 2e6, "text", "a and b", "stability", "planned", 3, "in_sample",
+        "mean_usd", 10.0, "sd_usd", 1.0, "sd_frac", 0.1, "least_usd", 9.0, "most_usd", 11.0,
+        "out_of_sample", "mean_usd", 8.0, "sd_usd", 2.0, "sd_frac", 0.25, "least_usd", 6.0,
+        "most_usd", 10.0, "out_of_sample", "regret", "policy", "the plan", "mean_usd", 5.0,
+        "ci_usd", 1.0, "at_most_usd", 7.0, "at_most_ci_usd", 2.0);
+    (void)state;
+    assert_non_null(plan);
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        char *text = NULL;
+        assert_int_equal(rub_report_csv(plan, row[i].table, &text, NULL), RUB_OK);
+        assert_string_equal(text, row[i].csv);
+        free(text);
+        json_t *none = json_object();
+        assert_int_equal(rub_report_csv(none, row[i].table, &text, NULL), RUB_OK);
+        assert_int_equal(strlen(text), strcspn(row[i].csv, "\n") + 1);
+        free(text);
+        json_decref(none);
+    }
+    json_decref(plan);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tiny_estate_by_hand),  cmocka_unit_test(tiny_returns_by_hand),
-        cmocka_unit_test(what_changed),         cmocka_unit_test(what_changed_from_nothing),
-        cmocka_unit_test(worths_hold_together),
+        cmocka_unit_test(tables_of_parts),           cmocka_unit_test(tiny_estate_by_hand),
+        cmocka_unit_test(tiny_returns_by_hand),      cmocka_unit_test(what_changed),
+        cmocka_unit_test(what_changed_from_nothing), cmocka_unit_test(worths_hold_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
