@@ -77,8 +77,9 @@ int main(int argc, char **argv) {
     size_t scale = argc > 1 && !strcmp(argv[1], "--quick") ? 20 : 1;
     rub_trace_make_def conv = rub_trace_make_default();
     rub_trace_preset("azure-conv", &conv, NULL);
-    rub_lengths short_in = {1, {1}, {4.0}, {0.3}, 512}, short_out = {1, {1}, {3.0}, {0.3}, 64};
-    rub_lengths long_out = {1, {1}, {8.3}, {0.3}, 16384};
+    rub_lengths short_in = {.n = 1, .weight = {1}, .mu = {4.0}, .sigma = {0.3}, .max_tok = 512};
+    rub_lengths short_out = {.n = 1, .weight = {1}, .mu = {3.0}, .sigma = {0.3}, .max_tok = 64};
+    rub_lengths long_out = {.n = 1, .weight = {1}, .mu = {8.3}, .sigma = {0.3}, .max_tok = 16384};
     double best_s, median_s;
     conversations(1000000 / scale, &conv);
     scene *s = make(2000000 / scale, 400.0, short_in, short_out);

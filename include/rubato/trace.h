@@ -130,10 +130,31 @@ typedef struct rub_phases {
     double weight[RUB_TRACE_MAX_PHASE], mean[RUB_TRACE_MAX_PHASE];
 } rub_phases;
 
-/* A mixture of lognormals, cut to [1, max_tok]: with probability weight[k], exp(N(mu, sigma)). */
+/* How the rate moves beside the arrivals' own burstiness: at every moment it is the mean rate times
+ * the product of n slow factors and of a gate, over the product's own mean.
+ *   factor: exp(x), x Gaussian with standard deviation sd and correlation exp(-t / tau_s), a
+ *           first-order autoregression in steps of tau_s / 10
+ *   gate:   open and closed for exponential times of means on_s and off_s; on_s 0: always open
+ * The times between arrivals are drawn first, then stretched by the rate, so that within a steady
+ * rate they stay what they are. The mean is over the trace to be made, whose mean rate is then what
+ * was asked for, however short it is. Rate as a log-normal process: Moller, Syversveen and
+ * Waagepetersen 1998; gate: interrupted Poisson, Kuczura 1973. */
+#define RUB_TRACE_MAX_FACTOR 3
+typedef struct rub_modulation {
+    int32_t n;
+    double sd[RUB_TRACE_MAX_FACTOR], tau_s[RUB_TRACE_MAX_FACTOR];
+    double on_s, off_s;
+} rub_modulation;
+
+/* Lengths, cut to [1, max_tok]: a table of quantiles when n_quantile > 0, straight between them
+ * (prob rises from 0 to 1, tok does not fall); else a mixture of lognormals: with probability
+ * weight[k], exp(N(mu, sigma)). */
+#define RUB_TRACE_MAX_QUANTILE 24
 typedef struct rub_lengths {
     int32_t n;
     double weight[4], mu[4], sigma[4];
+    int32_t n_quantile;
+    double prob[RUB_TRACE_MAX_QUANTILE], tok[RUB_TRACE_MAX_QUANTILE];
     int32_t max_tok;
 } rub_lengths;
 
@@ -143,7 +164,8 @@ typedef struct rub_trace_make_def {
     rub_phases phases;   /* hyperexponential */
     double diurnal_frac; /* diurnal: rate * (1 + frac * sin(2 pi t / day)) */
     double day_s;        /* length of its day [s] */
-    double rate_per_s;
+    double rate_per_s;   /* mean */
+    rub_modulation modulation;
     size_t n_req;      /* stop after so many; 0: by duration */
     double duration_s; /* stop after so long; 0: by n_req */
     rub_lengths input, output;
@@ -161,11 +183,15 @@ const char *rub_trace_preset_note(const char *name); /* source and the fit's err
 /* The same requests one by one, for loads that are never held. */
 typedef struct rub_trace_source {
     const rub_trace_make_def *def;
-    uint64_t arrivals[4], lengths[4]; /* states of random streams */
-    double next_s;                    /* arrival of the next one */
+    uint64_t arrivals[4], lengths[4], modulation[4]; /* states of random streams */
+    double next_s;                                   /* arrival of the next one */
+    double x[RUB_TRACE_MAX_FACTOR];                  /* logarithms of the modulation's factors */
+    double change_s[RUB_TRACE_MAX_FACTOR + 1];       /* when each, and the gate, changes next */
+    bool open;
+    double mean, factor; /* of the product over the trace; the product now, over its mean */
 } rub_trace_source;
 
-/* def is borrowed. Errors: RUB_INVALID. */
+/* def is borrowed. Errors: RUB_INVALID. Cost: with a modulation its path is gone through once. */
 rub_status rub_trace_source_init(rub_trace_source *source, const rub_trace_make_def *def,
                                  rub_error *err);
 void rub_trace_source_next(rub_trace_source *source, double *arrival_s, int32_t *input_tok,

@@ -13,6 +13,7 @@ static rub_status load_of(const simulate_settings *s, rub_trace_make_def *load, 
     RUB_TRY(rub_trace_preset(s->preset ? s->preset : "azure-conv", load, err));
     load->arrivals = s->diurnal > 0 ? RUB_ARRIVALS_DIURNAL : RUB_ARRIVALS_POISSON;
     load->diurnal_frac = s->diurnal;
+    load->modulation = (rub_modulation){0};
     load->n_req = (size_t)s->stream;
     load->seed = (uint64_t)s->seed;
     if (s->rate > 0)

@@ -65,6 +65,9 @@ static rub_status trace_of(const rub_study_workload *w, uint64_t seed, rub_trace
     RUB_TRY(rub_trace_preset(w->preset[0] ? w->preset : "azure-conv", &def, err));
     def.n_req = 3000;
     def.seed = seed;
+    /* A plan's load is the sum of many users, whose waves and silences are not each other's: the
+     * bursts within a second stay, the modulation of one hour of one service does not. */
+    def.modulation = (rub_modulation){0};
     return rub_trace_make(&def, out, err);
 }
 

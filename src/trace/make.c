@@ -1,6 +1,6 @@
-/* Generators: seeded arrivals and lengths. Streams: 0 arrivals, 1 lengths, so that changing one
- * does not change the other. */
-#include "rubato/trace.h"
+/* Generators: seeded arrivals and lengths. Streams: 0 arrivals, 1 lengths, 4 modulation, so that
+ * changing one does not change the others (2 and 3: sessions, uniform lengths). */
+#include "trace/make.h"
 
 #include "base/array.h"
 #include "base/rng.h"
@@ -21,92 +21,26 @@ rub_trace_make_def rub_trace_make_default(void) {
     return def;
 }
 
-/* Mixtures by expectation-maximisation on the logarithms of the Azure LLM inference traces of
- * November 2023 (Azure/AzurePublicDataset, CC-BY; Patel et al., Splitwise, ISCA 2024), fitted
- * 2026-11-23; arrivals by rate and coefficient of variation (conversation, nearly Poisson) or by
- * expectation-maximisation of a hyperexponential on the times between arrivals (code, whose
- * arrivals come in bursts within bursts: Feldmann and Whitt 1998), fitted 2026-11-24. tests/unit/test_trace_make.c holds the
- * errors of the note against the traces. */
-static const struct preset {
-    const char *name, *note;
-    double rate_per_s, cv;
-    rub_phases phases; /* none: gamma of that CV */
-    rub_lengths input, output;
-} presets[] = {
-    {"azure-conv",
-     "Azure LLM inference trace 2023, conversation (CC-BY). Fit error: input p50 3 %, p90 4 %, p99 "
-     "3 %, mean 4 %; "
-     "output p50 3 %, p90 3 %, p99 5 %, mean 2 %; rate and CV of arrivals 2 %",
-     5.5301,
-     1.0942,
-     {0},
-     {4,
-      {0.2028, 0.2283, 0.4004, 0.1685},
-      {5.4994, 5.9869, 6.9962, 8.0124},
-      {1.0257, 0.0377, 0.0988, 0.3751},
-      4200},
-     {4,
-      {0.1375, 0.5365, 0.0538, 0.2722},
-      {4.2221, 4.6033, 6.2278, 6.0019},
-      {0.9555, 0.4075, 0.1381, 0.0453},
-      1000}},
-    {"azure-code",
-     "Azure LLM inference trace 2023, code (CC-BY). Fit error: input p50 3 %, p90 8 %, p99 2 %, "
-     "mean 2 %; output "
-     "p50 4 %, p90 11 %, p99 21 %, mean 7 %; rate 2 %; CV of arrivals 9 %; variance over "
-     "mean of counts in 1 s and in 10 s 30 %",
-     2.5664,
-     13.151,
-     {5,
-      {0.0762, 0.2693, 0.6276, 0.0201, 0.0068},
-      {2.638e-4, 5.5656e-3, 0.348946, 3.24376, 105.4645}},
-     {4,
-      {0.3059, 0.3364, 0.3055, 0.0522},
-      {5.4813, 7.1601, 8.0136, 8.9089},
-      {1.266, 0.4904, 0.4454, 0.03},
-      7437},
-     {4,
-      {0.0766, 0.2150, 0.4251, 0.2833},
-      {1.7918, 2.1345, 2.6398, 3.7765},
-      {0.03, 0.1578, 0.3339, 0.8633},
-      1899}},
-};
-
-const char *const rub_trace_presets[] = {"azure-conv", "azure-code", NULL};
-
-static const struct preset *preset_named(const char *name) {
-    for (size_t i = 0; i < RUB_LEN(presets); i++)
-        if (!strcmp(presets[i].name, name))
-            return &presets[i];
-    return NULL;
+static int32_t cut(const rub_lengths *l, double tok) {
+    return tok < 1.0 ? 1 : tok > l->max_tok ? l->max_tok : (int32_t)lrint(tok);
 }
 
-const char *rub_trace_preset_note(const char *name) {
-    const struct preset *p = preset_named(name);
-    return p ? p->note : NULL;
-}
-
-rub_status rub_trace_preset(const char *name, rub_trace_make_def *out, rub_error *err) {
-    const struct preset *p = preset_named(name);
-    if (!p)
-        return rub_error_set(err, RUB_NOT_FOUND,
-                             "found preset '%.60s', expected one of azure-conv, azure-code", name);
-    out->arrivals = p->phases.n ? RUB_ARRIVALS_HYPER : RUB_ARRIVALS_GAMMA;
-    out->phases = p->phases;
-    out->cv = p->cv;
-    out->rate_per_s = p->rate_per_s;
-    out->input = p->input;
-    out->output = p->output;
-    return RUB_OK;
+static double quantile(const rub_lengths *l, double u) {
+    int32_t k = 1;
+    while (k + 1 < l->n_quantile && u >= l->prob[k])
+        k++;
+    double share = (u - l->prob[k - 1]) / (l->prob[k] - l->prob[k - 1]);
+    return l->tok[k - 1] + share * (l->tok[k] - l->tok[k - 1]);
 }
 
 static int32_t length(const rub_lengths *l, rub_rng *rng) {
     double u = rub_rng_uniform(rng);
+    if (l->n_quantile > 0)
+        return cut(l, quantile(l, u));
     int32_t k = 0;
     while (k + 1 < l->n && u >= l->weight[k])
         u -= l->weight[k++];
-    double tok = exp(l->mu[k] + l->sigma[k] * rub_rng_normal(rng));
-    return tok < 1.0 ? 1 : tok > l->max_tok ? l->max_tok : (int32_t)lrint(tok);
+    return cut(l, exp(l->mu[k] + l->sigma[k] * rub_rng_normal(rng)));
 }
 
 /* A time between arrivals in units of its mean; the phases' rounding is taken out. */
@@ -120,19 +54,22 @@ static double phase_gap(const rub_phases *p, rub_rng *rng) {
     return rub_rng_exponential(rng) * p->mean[k] / mean;
 }
 
-/* Time to the next arrival after t. Diurnal by thinning (Lewis and Shedler 1979). */
-static double next_arrival(const rub_trace_make_def *def, double t, rub_rng *rng) {
+/* Time of the next arrival. Diurnal by thinning (Lewis and Shedler 1979). */
+static double next_arrival(rub_trace_source *source, rub_rng *rng) {
+    const rub_trace_make_def *def = source->def;
+    double t = source->next_s;
     if (def->arrivals == RUB_ARRIVALS_POISSON)
-        return t + rub_rng_exponential(rng) / def->rate_per_s;
+        return rub_modulation_after(source, t, rub_rng_exponential(rng) / def->rate_per_s);
     if (def->arrivals == RUB_ARRIVALS_GAMMA) {
         double shape = 1.0 / (def->cv * def->cv);
-        return t + rub_rng_gamma(rng, shape) / (shape * def->rate_per_s);
+        return rub_modulation_after(source, t,
+                                    rub_rng_gamma(rng, shape) / (shape * def->rate_per_s));
     }
     if (def->arrivals == RUB_ARRIVALS_HYPER)
-        return t + phase_gap(&def->phases, rng) / def->rate_per_s;
+        return rub_modulation_after(source, t, phase_gap(&def->phases, rng) / def->rate_per_s);
     double peak = 1.0 + def->diurnal_frac;
     do
-        t += rub_rng_exponential(rng) / (def->rate_per_s * peak);
+        t = rub_modulation_after(source, t, rub_rng_exponential(rng) / (def->rate_per_s * peak));
     while (rub_rng_uniform(rng) * peak > 1.0 + def->diurnal_frac * sin(2 * M_PI * t / def->day_s));
     return t;
 }
@@ -146,6 +83,23 @@ static bool phases_add_up(const rub_phases *p) {
         mean += p->weight[i] * p->mean[i];
     }
     return ok && fabs(weight - 1.0) < 0.01 && fabs(mean - 1.0) < 0.01;
+}
+
+static rub_status check_lengths(const rub_lengths *l, rub_error *err) {
+    int32_t n = l->n_quantile;
+    if (l->max_tok < 1 || l->max_tok > RUB_TRACE_MAX_TOK || (n == 0 && (l->n < 1 || l->n > 4)))
+        return rub_error_set(err, RUB_INVALID, "lengths need 1 to 4 parts and at most %d tokens",
+                             RUB_TRACE_MAX_TOK);
+    bool ok = n == 0 || (n >= 2 && n <= RUB_TRACE_MAX_QUANTILE && l->prob[0] == 0.0 &&
+                         l->prob[n - 1] == 1.0 && l->tok[0] >= 1.0);
+    for (int32_t k = 1; ok && k < n; k++)
+        ok = l->prob[k] > l->prob[k - 1] && l->tok[k] >= l->tok[k - 1] &&
+             l->tok[k] <= RUB_TRACE_MAX_TOK;
+    return ok ? RUB_OK
+              : rub_error_set(err, RUB_INVALID,
+                              "quantiles of lengths are %d, expected 2 to %d of rising probability "
+                              "from 0 to 1, with tokens from 1 on that do not fall",
+                              n, RUB_TRACE_MAX_QUANTILE);
 }
 
 static rub_status check(const rub_trace_make_def *def, rub_error *err) {
@@ -168,12 +122,8 @@ static rub_status check(const rub_trace_make_def *def, rub_error *err) {
         return rub_error_set(err, RUB_INVALID,
                              "neither a number of requests nor a duration is given");
     for (int i = 0; i < 2 && !def->empirical; i++)
-        if (both[i]->n < 1 || both[i]->n > 4 || both[i]->max_tok < 1 ||
-            both[i]->max_tok > RUB_TRACE_MAX_TOK)
-            return rub_error_set(err, RUB_INVALID,
-                                 "lengths need 1 to 4 parts and at most %d tokens",
-                                 RUB_TRACE_MAX_TOK);
-    return RUB_OK;
+        RUB_TRY(check_lengths(both[i], err));
+    return rub_modulation_check(&def->modulation, def->rate_per_s, err);
 }
 
 static rub_status push(rub_trace *t, size_t *cap, double at, int32_t input, int32_t output,
@@ -197,6 +147,7 @@ rub_status rub_trace_source_init(rub_trace_source *source, const rub_trace_make_
     *source = (rub_trace_source){.def = def}; /* the first request arrives at 0 */
     memcpy(source->arrivals, arrivals.s, sizeof arrivals.s);
     memcpy(source->lengths, lengths.s, sizeof lengths.s);
+    rub_modulation_start(source);
     return RUB_OK;
 }
 
@@ -215,7 +166,7 @@ void rub_trace_source_next(rub_trace_source *source, double *arrival_s, int32_t 
         *input_tok = length(&def->input, &lengths);
         *output_tok = length(&def->output, &lengths);
     }
-    source->next_s = next_arrival(def, source->next_s, &arrivals);
+    source->next_s = next_arrival(source, &arrivals);
     memcpy(source->arrivals, arrivals.s, sizeof arrivals.s);
     memcpy(source->lengths, lengths.s, sizeof lengths.s);
 }
