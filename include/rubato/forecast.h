@@ -57,9 +57,14 @@ typedef struct rub_series {
     int32_t n, season;  /* season: steps in a cycle (24, 7, 52, 12, 4; 1 = none) */
     rub_step_kind step; /* told from the median distance of the dates */
     double first_day;   /* of the first value, days since 1970; index: the first index */
-    int32_t n_filled;   /* steps without a value */
-    int32_t n_merged;   /* values that joined another in its step */
-    double *value;      /* (n) */
+    double length;      /* of a step [days]; index: distance of two values */
+    bool calendar;      /* first_day is a date: false for an index, and for numbers before 1980 */
+    const char
+        *clock; /* what numbers were taken for: "epoch seconds", ...; NULL: dates, an index */
+    char time_name[64], value_name[64]; /* of the columns; "column 1" without a header */
+    int32_t n_filled;                   /* steps without a value */
+    int32_t n_merged;                   /* values that joined another in its step */
+    double *value;                      /* (n) */
 } rub_series;
 
 /* How to read; zero is a file of two columns with dates. */
@@ -67,11 +72,18 @@ typedef struct rub_series_read_def {
     const char *time_column, *value_column; /* names; NULL: the first, the second */
     const char *const *where;               /* "COLUMN=VALUE": only rows that say so (n_where) */
     size_t n_where;
-    double unit_days; /* numbers in the time column count so many days from 1970 on; 0: an index */
-    bool sum;         /* values of one step are added up instead of averaged */
+    /* Numbers in the time column count so many days from 1970 on; 0: told by their size (seconds,
+     * milliseconds, microseconds or nanoseconds of 1990 to 2100; 20240305 is a date), else an index */
+    double unit_days;
+    bool index;         /* numbers are an index whatever their size */
+    rub_step_kind step; /* of dates; RUB_STEP_INDEX: from their median distance */
+    bool sum;           /* values of one step are added up instead of averaged */
 } rub_series_read_def;
 
-/* Reads a CSV. Times: 2024-03-05[ hh:mm], 2024-03, 2024-Q3, or plain numbers, in any order. A first
+/* Civil date of a day since 1970. */
+void rub_series_date(double day, int *year, int *month, int *day_of_month);
+
+/* Reads a CSV. Times: 2024-03-05[ hh:mm], 2024/03/05, 2024-03, 2024-Q3, 2024Q3, or plain numbers, in any order. A first
  * line that holds a time and a value is no header. def may be NULL. Errors with line and column. */
 rub_status rub_series_read(const char *path, const rub_series_read_def *def, rub_series *out,
                            rub_error *err);
@@ -91,6 +103,8 @@ rub_status rub_forecast_point(int method, const double *value, int32_t n, int32_
 typedef struct rub_forecast_score {
     double mase,
         smape; /* mean absolute scaled error (by the seasonal naive in sample), symmetric MAPE */
+    double
+        to_naive; /* mean absolute error over the seasonal naive's on the same values; NaN: that is 0 */
     double weight; /* in the combination */
 } rub_forecast_score;
 
@@ -99,6 +113,7 @@ typedef struct rub_forecast {
     double *p10, *p50, *p90, *mean; /* by step (h) */
     rub_forecast_score score[RUB_N_FORECAST + 1];
     int32_t n_origin;   /* of the back-test */
+    int32_t h_tested;   /* steps ahead that it tried; beyond, quantiles are extrapolated */
     double coverage_80; /* share of left-out values inside p10..p90 of the other origins */
 } rub_forecast;
 

@@ -1,5 +1,6 @@
 /* rubato forecast: a demand series to quantiles by quarter, or a study's process to a scenario tree. */
 #include "cli/commands.h"
+#include "cli/forecast.h"
 
 #include "rubato/portfolio.h"
 
@@ -7,147 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct forecast_settings {
-    const char *time, *value;
-    rub_option_values where;
-    int unit;
-    bool sum;
-    int64_t quarters, steps, seed;
-    bool json;
-} forecast_settings;
-
 static void defaults(void *settings) {
-    *(forecast_settings *)settings = (forecast_settings){.quarters = 8, .seed = -1};
+    *(forecast_settings *)settings = (forecast_settings){.seed = -1};
 }
 
 static bool ends_with(const char *path, const char *end) {
     size_t n = strlen(path), k = strlen(end);
     return n >= k && !strcmp(path + n - k, end);
-}
-
-/* ---- a series ------------------------------------------------------------------------------- */
-
-static int32_t steps_in(const rub_series *s, const forecast_settings *set) {
-    static const double in_quarter[] = {1, 2191.5, 91.31, 13.04, 3, 1};
-    if (set->steps > 0)
-        return (int32_t)set->steps;
-    return (int32_t)ceil(in_quarter[s->step] * (double)set->quarters);
-}
-
-/* Calendar quarter that step i of the forecast falls in; an index has none. */
-static int32_t quarter_of(const rub_series *s, int32_t i) {
-    static const double days[] = {1, 1.0 / 24, 1, 7, 30.44, 91.31};
-    double day = s->first_day + days[s->step] * (s->n + i) + 0.5 * days[s->step];
-    int32_t year = 1970 + (int32_t)floor(day / 365.2425);
-    double within = day - floor((year - 1970) * 365.2425);
-    int32_t q = (int32_t)(within / 91.31);
-    return year * 4 + (q < 0 ? 0 : q > 3 ? 3 : q);
-}
-
-/* Means over the steps of each quarter; of each step for an index. */
-static json_t *by_quarter(const rub_series *s, const rub_forecast *f) {
-    json_t *rows = json_array();
-    for (int32_t i = 0; i < f->h;) {
-        char name[24];
-        double sum[4] = {0}, n = 0;
-        int32_t q = s->step == RUB_STEP_INDEX ? i : quarter_of(s, i);
-        for (; i < f->h && (s->step == RUB_STEP_INDEX ? i : quarter_of(s, i)) == q; i++, n++) {
-            const double *all[] = {f->p10, f->p50, f->p90, f->mean};
-            for (int k = 0; k < 4; k++)
-                sum[k] += all[k][i];
-        }
-        if (s->step == RUB_STEP_INDEX)
-            snprintf(name, sizeof name, "+%d", q + 1);
-        else
-            rub_quarter_text(q, name, sizeof name);
-        json_array_append_new(rows, json_pack("{s:s,s:i,s:f,s:f,s:f,s:f}", "quarter", name, "steps",
-                                              (int)n, "p10", sum[0] / n, "p50", sum[1] / n, "p90",
-                                              sum[2] / n, "mean", sum[3] / n));
-    }
-    return rows;
-}
-
-static json_t *series_document(const char *path, const rub_series *s, const rub_forecast *f) {
-    json_t *methods = json_array(), *d = json_object();
-    for (int k = 0; k <= RUB_N_FORECAST; k++)
-        json_array_append_new(methods,
-                              json_pack("{s:s,s:f,s:f,s:f}", "method", rub_forecast_method_text(k),
-                                        "mase", f->score[k].mase, "smape", f->score[k].smape,
-                                        "weight", f->score[k].weight));
-    json_object_set_new(d, "file", json_string(path));
-    json_object_set_new(d, "values", json_integer(s->n));
-    json_object_set_new(d, "step", json_string(rub_step_text(s->step)));
-    json_object_set_new(d, "season", json_integer(s->season));
-    json_object_set_new(d, "filled", json_integer(s->n_filled));
-    json_object_set_new(d, "merged", json_integer(s->n_merged));
-    json_object_set_new(d, "horizon_steps", json_integer(f->h));
-    json_object_set_new(d, "quarters", by_quarter(s, f));
-    json_object_set_new(
-        d, "backtest",
-        json_pack("{s:i,s:o,s:o}", "origins", f->n_origin, "methods", methods, "coverage_p10_p90",
-                  isfinite(f->coverage_80) ? json_real(f->coverage_80) : json_null()));
-    return d;
-}
-
-static void series_text(const json_t *d) {
-    size_t i;
-    json_t *row;
-    printf("%s: %lld values, step %s, season %lld\n\n  %-9s %12s %12s %12s %12s\n",
-           json_string_value(json_object_get(d, "file")),
-           (long long)json_integer_value(json_object_get(d, "values")),
-           json_string_value(json_object_get(d, "step")),
-           (long long)json_integer_value(json_object_get(d, "season")), "quarter", "p10", "p50",
-           "p90", "mean");
-    json_array_foreach(json_object_get(d, "quarters"), i, row) printf(
-        "  %-9s %12.5g %12.5g %12.5g %12.5g\n", json_string_value(json_object_get(row, "quarter")),
-        json_real_value(json_object_get(row, "p10")), json_real_value(json_object_get(row, "p50")),
-        json_real_value(json_object_get(row, "p90")),
-        json_real_value(json_object_get(row, "mean")));
-    json_int_t filled = json_integer_value(json_object_get(d, "filled"));
-    json_int_t merged = json_integer_value(json_object_get(d, "merged"));
-    if (filled || merged)
-        printf("\nnoticed: %lld steps without a value took the one before, %lld values shared a "
-               "step with another\n",
-               (long long)filled, (long long)merged);
-    json_t *test = json_object_get(d, "backtest");
-    printf("\nback-test over %lld origins, on values not seen:\n  %-15s %8s %8s %8s\n",
-           (long long)json_integer_value(json_object_get(test, "origins")), "method", "MASE",
-           "sMAPE", "weight");
-    json_array_foreach(json_object_get(test, "methods"), i, row)
-        printf("  %-15s %8.3f %6.1f %% %8.2f\n", json_string_value(json_object_get(row, "method")),
-               json_real_value(json_object_get(row, "mase")),
-               100 * json_real_value(json_object_get(row, "smape")),
-               json_real_value(json_object_get(row, "weight")));
-    printf("p10 to p90 held %.0f %% of the values left out (80 %% wanted)\n",
-           100 * json_number_value(json_object_get(test, "coverage_p10_p90")));
-}
-
-static int run_series(const char *path, const forecast_settings *s) {
-    rub_series series = {0};
-    rub_forecast f = {0};
-    rub_error err = {0};
-    static const double unit_days[] = {0.0, 1.0 / 86400, 1.0 / 1440, 1.0 / 24, 1.0};
-    rub_series_read_def def = {.time_column = s->time,
-                               .value_column = s->value,
-                               .where = s->where.values,
-                               .n_where = s->where.n,
-                               .unit_days = unit_days[s->unit],
-                               .sum = s->sum};
-    rub_status status = rub_series_read(path, &def, &series, &err);
-    if (status == RUB_OK)
-        status = rub_forecast_make(&series, steps_in(&series, s), &f, &err);
-    int rc = status == RUB_OK ? 0 : rub_command_fail(&err);
-    if (status == RUB_OK) {
-        json_t *d = series_document(path, &series, &f);
-        if (s->json)
-            rc = rub_command_print_json(json_incref(d));
-        else
-            series_text(d);
-        json_decref(d);
-    }
-    rub_forecast_clear(&f);
-    rub_series_clear(&series);
-    return rc;
 }
 
 /* ---- a study -------------------------------------------------------------------------------- */
@@ -282,27 +149,43 @@ static int run_study(const char *path, const forecast_settings *s) {
 static int run(const rub_command *self, const void *settings, int n_args, char **args) {
     (void)self, (void)n_args;
     bool study = ends_with(args[0], ".yaml") || ends_with(args[0], ".yml");
-    return study ? run_study(args[0], settings) : run_series(args[0], settings);
+    return study ? run_study(args[0], settings) : forecast_series(args[0], settings);
 }
 
-static const char *const units[] = {"index", "s", "min", "h", "day", NULL};
+static const char *const units[] = {"auto", "index", "ns", "us",  "ms",
+                                    "s",    "min",   "h",  "day", NULL};
+static const char *const steps[] = {"auto", "hour", "day", "week", "month", "quarter", NULL};
+static const char *const rows[] = {"auto", "step", "quarter", NULL};
 
 static const rub_option options[] = {
     {"time", RUB_OPTION_STRING, offsetof(forecast_settings, time), "COLUMN",
-     "column of times in a series (the first)", 0, 0, NULL},
+     "column of times in a series, by its name (the first)", 0, 0, NULL},
     {"value", RUB_OPTION_STRING, offsetof(forecast_settings, value), "COLUMN",
-     "column of values (the second)", 0, 0, NULL},
+     "column of values, by its name (the second)", 0, 0, NULL},
     {"where", RUB_OPTION_LIST, offsetof(forecast_settings, where), "COLUMN=VALUE",
      "only rows that say so; may be given several times", 0, 0, NULL},
     {"unit", RUB_OPTION_CHOICE, offsetof(forecast_settings, unit), NULL,
-     "numbers in the time column: a plain index, or time from 1970 on in this unit (index)", 0, 0,
-     units},
+     "numbers in the time column: a plain index, or time from 1970 on in this unit (auto: dates "
+     "such "
+     "as 20240305 and epoch s, ms, us or ns by their size, else an index)",
+     0, 0, units},
+    {"step", RUB_OPTION_CHOICE, offsetof(forecast_settings, step), NULL,
+     "step of the series; closer values are averaged, or added with --sum (auto: the median "
+     "distance "
+     "of its times)",
+     0, 0, steps},
     {"sum", RUB_OPTION_FLAG, offsetof(forecast_settings, sum), NULL,
      "add up the values of one step (counts) instead of averaging them (rates)", 0, 0, NULL},
     {"quarters", RUB_OPTION_INT, offsetof(forecast_settings, quarters), "N",
-     "quarters ahead (8); steps for a plain index", 1, 60, NULL},
+     "horizon in quarters (8, but no longer than the series itself; 8 steps for an index)", 1, 60,
+     NULL},
     {"steps", RUB_OPTION_INT, offsetof(forecast_settings, steps), "N",
-     "steps of the series ahead, instead of quarters", 1, 100000, NULL},
+     "horizon in steps of the series, instead of quarters", 1, 100000, NULL},
+    {"by", RUB_OPTION_CHOICE, offsetof(forecast_settings, by), NULL,
+     "a row for each step or each calendar quarter (auto: steps with --steps and for horizons "
+     "under "
+     "a quarter or 24 steps)",
+     0, 0, rows},
     {"seed", RUB_OPTION_INT, offsetof(forecast_settings, seed), "N",
      "seed of a study's paths (the study's)", 0, 9e15, NULL},
     RUB_OPTION_JSON(forecast_settings),
@@ -314,15 +197,23 @@ const rub_command rub_cmd_forecast = {
     .arguments = "SERIES.csv | STUDY.yaml",
     .min_args = 1,
     .max_args = 1,
-    .description = "A series (CSV of time and value, hourly to quarterly) is forecast by seasonal "
-                   "naive, damped trend with season and a "
-                   "growth curve, combined by a rolling back-test; quantiles come from the "
-                   "combination's own errors at each distance, and "
-                   "the share that they would have held is stated.\n\n"
-                   "A study's demand process is simulated and reduced to its scenario tree; the "
-                   "fan of every demand is printed.",
-    .examples = "  rubato forecast tokens_daily.csv --quarters 4\n  rubato forecast "
-                "examples/hyperscaler-2025.yaml --json",
+    .description =
+        "A series (CSV of time and value, hourly to quarterly) is forecast by seasonal "
+        "naive, damped trend with season and a "
+        "growth curve, combined by a rolling back-test; quantiles come from the "
+        "combination's own errors at each distance, and "
+        "the share that they would have held is stated. Errors of the back-test stand "
+        "beside the seasonal naive's, the yardstick: a method over 100 % of it is worth "
+        "less than repeating the last cycle. A quarter's row is the mean over its steps. Which "
+        "column, step, season and horizon were taken is printed.\n\n"
+        "A study's demand process is simulated and reduced to its scenario tree; the "
+        "fan of every demand is printed.",
+    .examples =
+        "  rubato forecast tokens_daily.csv --quarters 4\n"
+        "  rubato forecast usage.csv --value output_tokens --where region=eu --step day --sum "
+        "--steps 14\n"
+        "  rubato forecast "
+        "examples/hyperscaler-2025.yaml --json",
     .options = options,
     .settings_size = sizeof(forecast_settings),
     .defaults = defaults,

@@ -15,10 +15,10 @@
 
 typedef struct test {
     const rub_series *s;
-    int32_t n_origin, h; /* origins, steps tried at each */
-    bool positive;
-    double *point; /* (n_origin, methods, h) */
-    double scale;  /* mean absolute seasonal difference in sample */
+    int32_t n_origin, h;         /* origins, steps tried at each */
+    bool positive, not_negative; /* all values */
+    double *point;               /* (n_origin, methods, h) */
+    double scale;                /* mean absolute seasonal difference in sample */
     double weight[RUB_N_FORECAST];
 } test;
 
@@ -38,14 +38,16 @@ static double combined(const test *t, int32_t i, int32_t step) {
 }
 
 static rub_status prepare(const rub_series *s, int32_t h, test *t, rub_error *err) {
-    *t = (test){.s = s, .positive = true};
+    *t = (test){.s = s, .positive = true, .not_negative = true};
     int32_t least = s->season > 1 ? 2 * s->season + 1 : 5, m = s->season < s->n ? s->season : 1;
     t->h = h < (s->n - least) / 2 ? h : (s->n - least) / 2;
     t->h = t->h < 1 ? 1 : t->h > 120 ? 120 : t->h;
     while (t->n_origin < 12 && origin(t, t->n_origin) >= least)
         t->n_origin++;
-    for (int32_t i = 0; i < s->n; i++)
+    for (int32_t i = 0; i < s->n; i++) {
         t->positive = t->positive && s->value[i] > 0;
+        t->not_negative = t->not_negative && s->value[i] >= 0;
+    }
     for (int32_t i = m; i < s->n; i++)
         t->scale += fabs(s->value[i] - s->value[i - m]) / (s->n - m);
     t->scale = t->scale > 0 ? t->scale : 1.0;
@@ -88,6 +90,9 @@ static void weigh(test *t, rub_forecast *out) {
         out->score[k].weight = t->weight[k] /= sum;
     out->score[RUB_N_FORECAST] = score(t, RUB_N_FORECAST);
     out->score[RUB_N_FORECAST].weight = 1.0;
+    double naive = out->score[RUB_METHOD_SNAIVE].mase;
+    for (int k = 0; k <= RUB_N_FORECAST; k++)
+        out->score[k].to_naive = naive > 0 ? out->score[k].mase / naive : NAN;
 }
 
 static double error_of(const test *t, double y, double f) {
@@ -143,8 +148,18 @@ static double quantile(const double *sorted, int32_t n, double q) {
     return sorted[low] + (place - low) * (sorted[high] - sorted[low]);
 }
 
+/* A series that never was negative (tokens, requests) is not forecast to be. */
+static double kept(const test *t, double f) { return t->not_negative && f < 0 ? 0.0 : f; }
+
 static double shifted(const test *t, double f, double e) {
-    return t->positive && f > 0 ? f * exp(e) : f + e;
+    return kept(t, t->positive && f > 0 ? f * exp(e) : f + e);
+}
+
+/* Spread at a distance; beyond what was tested no faster than a random walk's. */
+static double spread_at(const test *t, double first, double power, int32_t step) {
+    double h = step + 1.0, tested = t->h;
+    return h <= tested ? first * pow(h, power)
+                       : first * pow(tested, power) * pow(h / tested, fmin(power, 0.5));
 }
 
 static double coverage(const test *t, double first, double power, double *scratch) {
@@ -179,10 +194,16 @@ static rub_status ahead(test *t, rub_forecast *out, rub_error *err) {
     int32_t n = scaled_errors(t, first, power, -1, scratch);
     double middle = quantile(scratch, n, 0.5);
     for (int32_t i = 0; i < out->h; i++) {
-        double spread = first * pow(i + 1.0, power);
-        out->p10[i] = shifted(t, out->mean[i], fmin(quantile(scratch, n, 0.1), middle) * spread);
-        out->p50[i] = shifted(t, out->mean[i], middle * spread);
-        out->p90[i] = shifted(t, out->mean[i], fmax(quantile(scratch, n, 0.9), middle) * spread);
+        double spread = spread_at(t, first, power, i);
+        /* what the back-test was off by on the whole is taken off as far as it was seen, not grown */
+        double off = middle * spread_at(t, first, power, i < t->h ? i : t->h - 1),
+               mean = out->mean[i];
+        out->p50[i] = shifted(t, mean, off);
+        out->p10[i] =
+            shifted(t, mean, off - fmax(middle - quantile(scratch, n, 0.1), 0.0) * spread);
+        out->p90[i] =
+            shifted(t, mean, off + fmax(quantile(scratch, n, 0.9) - middle, 0.0) * spread);
+        out->mean[i] = kept(t, mean);
     }
     free(scratch);
     free(one);
@@ -207,6 +228,7 @@ rub_status rub_forecast_make(const rub_series *series, int32_t h, rub_forecast *
                             : rub_error_set(err, RUB_NO_MEMORY, "out of memory");
     if (status == RUB_OK) {
         f.n_origin = t.n_origin;
+        f.h_tested = t.h;
         weigh(&t, &f);
         status = ahead(&t, &f, err);
     }

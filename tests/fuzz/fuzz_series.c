@@ -15,7 +15,10 @@ static void check(bool ok, const char *what) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
     rub_series series = {0};
-    rub_series_read_def def = {.sum = n % 2, .unit_days = n % 3 ? 0.0 : 1.0};
+    rub_series_read_def def = {.sum = n % 2,
+                               .unit_days = n % 3 ? 0.0 : 1.0,
+                               .index = n % 5 == 0,
+                               .step = n % 7 == 0 ? (rub_step_kind)(n % 6) : RUB_STEP_INDEX};
     rub_forecast f = {0};
     rub_error err = {0};
     rub_status status =

@@ -84,8 +84,127 @@ static void broken_series_are_told_by_place(void **state) {
     refuse("d,x\n1,1\n2,2\n", &where, "--where: found 'x', expected COLUMN=VALUE");
     refuse("d,x\n2024-01-01,1\n2024-01-01,2\n", NULL,
            "s.csv: has all its values in one hour, expected 2 steps or more");
-    refuse("d,x\n1662859176,1\n1672859176,2\n", NULL,
-           "s.csv: spans 1e+07 steps, expected at most 1e6 (are they seconds? then --unit s)");
+    rub_series_read_def index = {.index = true}, weekly = {.step = RUB_STEP_WEEK};
+    rub_series_read_def hourly = {.step = RUB_STEP_HOUR};
+    refuse("d,x\n1662859176,1\n1672859176,2\n1672859177,2\n", &index,
+           "s.csv: spans 1e+07 steps, expected at most 1e6 (are they times? then --unit s)");
+    refuse("d,x\n1,1\n2,2\n", &weekly,
+           "s.csv: column 'd' is a plain index, expected dates with --step (--unit says what its "
+           "numbers count)");
+    refuse("d,x\n2024-01-01,1\n2024-01-08,2\n", &hourly,
+           "s.csv: has a value every 7 days, expected --step no shorter");
+}
+
+static rub_series series_of(const char *text, const rub_series_read_def *def) {
+    rub_series s = {0};
+    rub_error err = {0};
+    if (read(text, def, &s, &err) != RUB_OK)
+        fail_msg("%s", err.message);
+    return s;
+}
+
+/* The same three days, written as planners' exports write them; 19787 days are 2024-03-05. */
+static void times_are_known_by_their_size(void **state) {
+    (void)state;
+    static const char *const same[] = {
+        "t,x\n1709596800,1\n1709683200,2\n1709769600,3\n",
+        "t,x\n1709596800000,1\n1709683200000,2\n1709769600000,3\n",
+        "t,x\n1709596800000000,1\n1709683200000000,2\n1709769600000000,3\n",
+        "t,x\n1709596800000000000,1\n1709683200000000000,2\n1709769600000000000,3\n",
+        "t,x\n20240305,1\n20240306,2\n20240307,3\n",
+        "t,x\n2024/03/05,1\n2024/3/6,2\n2024/03/07,3\n",
+        "t,x\n2024-03-05T00:00:00Z,1\n2024-03-06 00:00,2\n2024-03-07,3\n"};
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+        rub_series s = series_of(same[i], NULL);
+        assert_int_equal(s.step, RUB_STEP_DAY);
+        assert_int_equal(s.n, 3);
+        assert_true(s.calendar && fabs(s.first_day - 19787) < 1e-9);
+        assert_true(i > 3 ? s.clock == NULL : strncmp(s.clock, "epoch ", 6) == 0);
+        assert_string_equal(s.time_name, "t");
+        assert_string_equal(s.value_name, "x");
+        rub_series_clear(&s);
+    }
+    rub_series_read_def index = {.index = true}, minutes = {.unit_days = 1.0 / 1440};
+    rub_series s = series_of("20240305,1\n20240306,2\n", &index);
+    assert_true(s.step == RUB_STEP_INDEX && !s.calendar && s.first_day == 20240305);
+    assert_string_equal(s.value_name, "column 2");
+    rub_series_clear(&s);
+    s = series_of("m,x\n0,1\n60,2\n120,3\n", &minutes); /* counted from 0: no calendar */
+    assert_true(s.step == RUB_STEP_HOUR && !s.calendar);
+    rub_series_clear(&s);
+    s = series_of("q,x\n2024Q3,1\n2024 Q4,2\n2025-Q1,3\n", NULL);
+    assert_true(s.step == RUB_STEP_QUARTER && s.n == 3 && s.calendar);
+    rub_series_clear(&s);
+    /* an index counts by its own step: no holes between 0, 5, 10, one at 15 */
+    s = series_of("n,x\n0,1\n5,2\n10,3\n20,5\n", NULL);
+    assert_true(s.length == 5 && s.n == 5 && s.n_filled == 1 && s.value[3] == 3);
+    rub_series_clear(&s);
+}
+
+/* Days added up by calendar months: 31, 29, 31 of a leap year. */
+static void steps_can_be_chosen(void **state) {
+    (void)state;
+    static char text[91 * 16 + 8];
+    int n = snprintf(text, sizeof text, "d,x\n");
+    for (int i = 0, year, month, day; i < 91; i++) {
+        rub_series_date(19723 + i, &year, &month, &day); /* 2024-01-01 */
+        n += snprintf(text + n, sizeof text - (size_t)n, "%d-%02d-%02d,1\n", year, month, day);
+    }
+    rub_series_read_def months = {.step = RUB_STEP_MONTH, .sum = true};
+    rub_series_read_def weeks = {.step = RUB_STEP_WEEK, .sum = true};
+    expect(text, &months, RUB_STEP_MONTH, 3, (double[]){31, 29, 31}, 0, 88);
+    expect(text, &weeks, RUB_STEP_WEEK, 13, (double[]){7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7}, 0,
+           78);
+}
+
+static void dates_go_there_and_back(void **state) {
+    (void)state;
+    int year, month, day, before = 0;
+    for (int i = -200000; i < 200000; i++) {
+        rub_series_date(i, &year, &month, &day);
+        int number = (year * 13 + month) * 32 + day;
+        assert_true(i == -200000 || number > before);
+        assert_true(month >= 1 && month <= 12 && day >= 1 && day <= 31);
+        before = number;
+    }
+    rub_series_date(19782.5, &year, &month, &day);
+    assert_true(year == 2024 && month == 2 && day == 29);
+}
+
+/* Counts that fall to nothing now and then: no quantile is under 0, and they stand in order. */
+static void what_never_was_negative_is_not_forecast_to_be(void **state) {
+    (void)state;
+    double y[80];
+    for (uint64_t round = 0; round < 100; round++) {
+        rub_rng rng = rub_rng_make(5, round);
+        for (int i = 0; i < 80; i++)
+            y[i] = fmax(0.0, 3 + 5 * rub_rng_normal(&rng));
+        rub_series s = {.n = 80, .season = 1, .step = RUB_STEP_INDEX, .value = y};
+        rub_forecast f = {0};
+        assert_int_equal(rub_forecast_make(&s, 60, &f, NULL), RUB_OK);
+        for (int i = 0; i < 60; i++)
+            assert_true(f.p10[i] >= 0 && f.p10[i] <= f.p50[i] && f.p50[i] <= f.p90[i] &&
+                        f.mean[i] >= 0);
+        rub_forecast_clear(&f);
+    }
+}
+
+/* The yardstick: a cycle that repeats but for noise; the naive method is 100 % of itself. */
+static void errors_are_measured_by_the_naive_method(void **state) {
+    (void)state;
+    double y[96];
+    rub_rng rng = rub_rng_make(6, 0);
+    for (int i = 0; i < 96; i++)
+        y[i] = 100 + 20 * (i % 12) + 5 * rub_rng_normal(&rng);
+    rub_series s = {.n = 96, .season = 12, .step = RUB_STEP_MONTH, .value = y};
+    rub_forecast f = {0};
+    assert_int_equal(rub_forecast_make(&s, 12, &f, NULL), RUB_OK);
+    assert_true(f.score[RUB_METHOD_SNAIVE].to_naive == 1.0);
+    for (int k = 0; k <= RUB_N_FORECAST; k++)
+        assert_true(fabs(f.score[k].to_naive - f.score[k].mase / f.score[RUB_METHOD_SNAIVE].mase) <
+                    1e-12);
+    assert_int_equal(f.h_tested, 12);
+    rub_forecast_clear(&f);
 }
 
 static void methods_follow_what_they_can(void **state) {
@@ -167,10 +286,16 @@ static void a_forecast_is_the_same_every_time(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(series_stand_on_a_grid),
-                                       cmocka_unit_test(broken_series_are_told_by_place),
-                                       cmocka_unit_test(methods_follow_what_they_can),
-                                       cmocka_unit_test(quantiles_hold_what_they_say),
-                                       cmocka_unit_test(a_forecast_is_the_same_every_time)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(series_stand_on_a_grid),
+        cmocka_unit_test(broken_series_are_told_by_place),
+        cmocka_unit_test(times_are_known_by_their_size),
+        cmocka_unit_test(steps_can_be_chosen),
+        cmocka_unit_test(dates_go_there_and_back),
+        cmocka_unit_test(what_never_was_negative_is_not_forecast_to_be),
+        cmocka_unit_test(errors_are_measured_by_the_naive_method),
+        cmocka_unit_test(methods_follow_what_they_can),
+        cmocka_unit_test(quantiles_hold_what_they_say),
+        cmocka_unit_test(a_forecast_is_the_same_every_time)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
