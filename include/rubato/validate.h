@@ -14,6 +14,20 @@ typedef struct rub_silicon_pool {
     int32_t tp, dp, ep; /* as in rub_deployment */
 } rub_silicon_pool;
 
+/* How the engine was set and driven, which the table does not say: known from the benchmark's public
+ * recipes where the row comes from it, else the engine's defaults (docs/validate.md). */
+typedef struct rub_silicon_recipe {
+    double least_frac;      /* lengths are uniform in [least_frac, 1] of the nominal ones */
+    bool steady;            /* measured once clients are out of step, the first requests left out */
+    int64_t budget_tok;     /* most tokens in an iteration */
+    rub_precision kv_cache; /* AUTO: as the engine and the accelerator have it */
+    bool whole_prompts;     /* prompts are not cut to fill the budget */
+    int32_t poll_steps;     /* iterations between two looks at new requests; 0: every one */
+    int32_t hold_steps;     /* most iterations that a new prompt waits for others; 0: none */
+    int32_t hold_tok;       /* ... or until so many tokens wait */
+    int32_t balance_steps;  /* most iterations that it waits for one in every group; 0: none */
+} rub_silicon_recipe;
+
 typedef struct rub_silicon_row {
     const char *id, *engine, *model, *system, *precision; /* borrowed from the table */
     const char *quant; /* of the experts, else of the other products; "" = as precision says */
@@ -21,7 +35,8 @@ typedef struct rub_silicon_row {
     bool disagg;
     bool
         speculates; /* ran with speculative decoding, as far as the notes tell (docs/validate.md) */
-    int32_t input_tok, output_tok; /* nominal: the longest; requests have 0.8 to 1 times that */
+    rub_silicon_recipe recipe;
+    int32_t input_tok, output_tok; /* nominal: the longest (recipe.least_frac) */
     int32_t concurrency;
     rub_silicon_pool pool, prefill;            /* pool: all of it, or decode when disaggregated */
     double ttft_s, tpot_s;                     /* measured means [s] */

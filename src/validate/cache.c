@@ -14,7 +14,8 @@ static bool same_pool(const rub_silicon_pool *a, const rub_silicon_pool *b) {
 static bool same_names(const rub_silicon_row *a, const rub_silicon_row *b) {
     return strcmp(a->engine, b->engine) == 0 && strcmp(a->model, b->model) == 0 &&
            strcmp(a->system, b->system) == 0 && strcmp(a->precision, b->precision) == 0 &&
-           strcmp(a->quant, b->quant) == 0;
+           strcmp(a->quant, b->quant) == 0 && a->recipe.kv_cache == b->recipe.kv_cache &&
+           a->recipe.budget_tok == b->recipe.budget_tok;
 }
 
 static int32_t find_or_add(rub_silicon_cache *c, const rub_silicon_row *row,

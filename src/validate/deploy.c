@@ -3,10 +3,8 @@
 
 #include "base/array.h"
 
+#include <math.h>
 #include <string.h>
-
-/* Lengths are uniform in [0.8, 1] of the nominal ones. */
-#define MEAN_LENGTH 0.9
 
 static rub_status precision_of(const rub_silicon_row *row, const rub_model *model,
                                rub_precision *out, rub_error *err) {
@@ -21,62 +19,74 @@ static rub_status precision_of(const rub_silicon_row *row, const rub_model *mode
     return RUB_OK;
 }
 
-/* The benchmark's recipes (InferenceX, 2025-10 to 2026-04) keep the cache in 8 bits on Blackwell, and
- * with TensorRT-LLM wherever weights have 8 bits or fewer; that the deepest batches fit says the
- * same. */
-static rub_precision kv_precision(const rub_deployment *d) {
+/* Where no recipe tells: the cache is in 8 bits on Blackwell, and with TensorRT-LLM wherever weights
+ * have 8 bits or fewer; that the deepest batches fit says the same. */
+static rub_precision kv_precision(const rub_silicon_row *row, const rub_deployment *d) {
+    if (row->recipe.kv_cache != RUB_PRECISION_AUTO)
+        return row->recipe.kv_cache;
     bool blackwell = d->accel->fp4_flops > 0.0 && d->accel->fp8_flops > 0.0;
     bool low = d->backend == RUB_BACKEND_TRTLLM && rub_precision_bytes(d->weights) <= 1.0;
     return low || blackwell ? RUB_FP8 : RUB_BF16;
 }
 
-/* Iterations between two looks at the queue of new requests: SGLang's scheduler-recv-interval, which
- * the benchmark's recipes for DeepSeek and Qwen on B200 set to 10, and to 30 from 16 requests in
- * flight on (TTFT has that step there, and nowhere else); elsewhere it is 1. */
-static double poll_steps(const rub_silicon_row *row, const rub_deployment *d) {
-    bool recipe = strstr(row->model, "DeepSeek") || strstr(row->model, "Qwen");
-    if (d->backend != RUB_BACKEND_SGLANG || !recipe || strcmp(d->accel->name, "B200-SXM") != 0)
-        return 0.0;
-    return row->concurrency >= 16 ? 30.0 : 10.0;
-}
-
-/* Engines were given 0.9 of the memory, more where the weights ask for it: every row did run. */
-static rub_status plan_memory(rub_deployment *d, rub_memory *out, rub_error *err) {
+/* Engines were given 0.9 of the memory, more where the weights and one request ask for it: every row
+ * did run. */
+static rub_status plan_memory(const rub_silicon_row *row, rub_deployment *d, rub_memory *out,
+                              rub_error *err) {
     static const double share[] = {0.90, 0.95, 0.99};
+    int64_t longest = (int64_t)row->input_tok + row->output_tok;
     for (size_t i = 0; i < RUB_LEN(share); i++) {
         d->gpu_memory_utilization = share[i];
         RUB_TRY(rub_memory_plan(d, out, err));
-        if (out->fits)
+        if (out->fits && out->kv_tokens >= longest)
             return RUB_OK;
         d->max_batch_tok = d->max_batch_tok > 2048 ? 2048 : d->max_batch_tok;
     }
+    if (out->fits)
+        return RUB_OK;
     return rub_error_set(err, RUB_INVALID, "does not fit in memory");
 }
 
-/* vLLM: the budget of its server on large accelerators (8,192 tokens). SGLang: prompts before
- * answers, in batches of up to 16,384 tokens (its max-prefill-tokens). TensorRT-LLM: in-flight
- * batching, prompts join the answers' iterations; 8,192 tokens (its default). */
+/* vLLM: prompts fill the budget beside the answers. SGLang: prompts before answers. TensorRT-LLM:
+ * in-flight batching, whole prompts join the answers' iterations. */
 static rub_serve_def serving(const rub_silicon_row *row, rub_backend backend) {
     rub_serve_def s = rub_serve_default();
     s.concurrency = row->concurrency;
     s.max_seqs = row->concurrency;
-    s.max_batch_tok = 8192;
-    if (backend == RUB_BACKEND_SGLANG) {
+    s.max_batch_tok = row->recipe.budget_tok;
+    s.whole_prefill = row->recipe.whole_prompts;
+    if (backend == RUB_BACKEND_SGLANG)
         s.policy = RUB_POLICY_VLLM_V0;
-        s.max_batch_tok = 16384;
-    }
     int64_t longest = (int64_t)row->input_tok + row->output_tok;
-    if (s.policy == RUB_POLICY_VLLM_V0 && s.max_batch_tok < longest)
+    if ((s.policy == RUB_POLICY_VLLM_V0 || s.whole_prefill) && s.max_batch_tok < longest)
         s.max_batch_tok = longest;
     if (s.max_batch_tok < s.max_seqs)
         s.max_batch_tok = s.max_seqs;
     return s;
 }
 
+/* Iterations that a new prompt is held back on purpose, in the mean, at lambda arrivals an
+ * iteration. Waiting for company: the first of a group waits until the time or the tokens are
+ * reached, those that come meanwhile for what is left. Waiting for one prompt in every group of
+ * accelerators: as long as the others take to come. */
+static double held_steps(const rub_silicon_row *row) {
+    double frac = rub_silicon_mean_frac(row), wait = 0.0;
+    double lambda = row->concurrency / (frac * row->output_tok);
+    const rub_silicon_recipe *r = &row->recipe;
+    if (r->hold_steps > 0) {
+        double enough = r->hold_tok / (frac * row->input_tok) / lambda;
+        double t = fmin(r->hold_steps, enough);
+        wait += (t + 0.5 * lambda * t * t) / (1.0 + lambda * t);
+    }
+    if (r->balance_steps > 0)
+        wait += 0.5 * fmin(r->balance_steps, (row->pool.dp - 1) / lambda);
+    return wait;
+}
+
 /* TensorRT-LLM admits what fits with its whole answer, SGLang keeps room for most of it; vLLM admits
  * what fits now and sends requests back later. */
 static void limit_seqs(const rub_silicon_row *row, rub_backend backend, rub_serve_def *s) {
-    double request = MEAN_LENGTH * ((double)row->input_tok + row->output_tok);
+    double request = rub_silicon_mean_frac(row) * ((double)row->input_tok + row->output_tok);
     double fit = (double)s->kv_blocks * s->block_size_tok / request;
     if (backend != RUB_BACKEND_VLLM && fit < s->max_seqs)
         s->max_seqs = fit > 1.0 ? (int32_t)fit : 1;
@@ -128,18 +138,18 @@ rub_status rub_silicon_deploy(const rub_silicon_row *row, const rub_silicon_pool
     d.ep = pool->ep;
     d.constants = def->constants ? &def->constants[backend] : NULL;
     RUB_TRY(precision_of(row, model, &d.weights, err));
-    d.kv_cache = kv_precision(&d);
+    d.kv_cache = kv_precision(row, &d);
     rub_silicon_job job = {.serve = serving(row, backend)};
     d.max_seqs = (row->concurrency + pool->dp - 1) / pool->dp;
     d.max_batch_tok = job.serve.max_batch_tok;
     RUB_TRY(rub_deployment_resolve(&d, &job.deployment, err));
     rub_memory memory;
-    RUB_TRY(plan_memory(&job.deployment, &memory, err));
+    RUB_TRY(plan_memory(row, &job.deployment, &memory, err));
     job.serve.kv_blocks = memory.kv_blocks * pool->dp;
     limit_seqs(row, backend, &job.serve);
     rub_engine_constants c = d.constants ? *d.constants : rub_engine_constants_of(backend);
     job.request_s = c.request_s;
-    job.wait_steps = c.wait_steps + c.poll_frac * poll_steps(row, &d);
+    job.wait_steps = c.wait_steps + c.poll_frac * row->recipe.poll_steps + held_steps(row);
     *out = job;
     return RUB_OK;
 }

@@ -13,9 +13,6 @@
 
 enum { N_ROUND = 6, MAX_WORKERS = 512 };
 
-/* Lengths are uniform in [0.8, 1] of the nominal ones. */
-#define MEAN_LENGTH 0.9
-
 /* Between pools: one network port for each accelerator, 400 Gbit/s (the servers of the benchmark;
  * InfiniBand NDR), at 0.7 of it, and a handshake. Assumed. */
 #define LINK_BYTES_PER_S (50e9 * 0.7)
@@ -35,7 +32,8 @@ static double kv_bytes(const rub_silicon_job *job) {
 
 static rub_status open_pools(const rub_silicon_row *row, const rub_catalog *catalog,
                              const rub_validate_def *def, pools *out, rub_error *err) {
-    pools p = {.input = MEAN_LENGTH * row->input_tok, .output = MEAN_LENGTH * row->output_tok};
+    double frac = rub_silicon_mean_frac(row);
+    pools p = {.input = frac * row->input_tok, .output = frac * row->output_tok};
     RUB_TRY(rub_silicon_deploy(row, &row->prefill, catalog, def, &p.prefill, err));
     RUB_TRY(rub_silicon_deploy(row, &row->pool, catalog, def, &p.decode, err));
     double links = row->prefill.tp;

@@ -11,9 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The benchmark's client: lengths uniform in [0.8, 1] of the nominal ones. */
-#define LEAST_LENGTH 0.8
-
 rub_validate_def rub_validate_default(void) {
     return (rub_validate_def){.n_thread = 0, .requests_per_client = 10, .seed = 1};
 }
@@ -28,12 +25,12 @@ typedef struct batch {
     atomic_int done, stop, status;
 } batch;
 
-/* Means over all requests, as the benchmark reports them. */
-static rub_status means(const rub_trace *trace, const rub_serve_times *t, double request_s,
-                        rub_silicon_row *row, rub_error *err) {
+/* Means over all requests from the first on that counts, as the benchmark reports them. */
+static rub_status means(const rub_trace *trace, const rub_serve_times *t, size_t first,
+                        double request_s, rub_silicon_row *row, rub_error *err) {
     double ttft = 0.0, tpot = 0.0;
     size_t n = 0;
-    for (size_t i = 0; i < trace->n_req; i++) {
+    for (size_t i = first; i < trace->n_req; i++) {
         if (isnan(t->finish_s[i]))
             continue;
         ttft += t->first_token_s[i] - t->arrival_s[i];
@@ -41,7 +38,7 @@ static rub_status means(const rub_trace *trace, const rub_serve_times *t, double
             tpot += (t->finish_s[i] - t->first_token_s[i]) / (trace->output_tok[i] - 1);
         n++;
     }
-    if (n < trace->n_req)
+    if (first + n < trace->n_req)
         return rub_error_set(err, RUB_INVALID, "requests do not fit in the KV cache");
     row->ttft_predicted_s = ttft / (double)n + request_s;
     row->tpot_predicted_s = tpot / (double)n;
@@ -54,20 +51,55 @@ rub_status rub_silicon_simulate(const rub_silicon_job *job, const rub_perf *perf
     rub_serve_times times = {0};
     rub_serve_totals *totals = RUB_NEW(rub_serve_totals, 1);
     size_t n = (size_t)row->concurrency * (size_t)def->requests_per_client;
+    rub_serve_def serve = job->serve;
+    serve.concurrency = row->concurrency;
     rub_status status = totals ? RUB_OK : RUB_NO_MEMORY;
     if (status == RUB_OK)
-        status = rub_trace_make_uniform(n, row->input_tok, row->output_tok, LEAST_LENGTH, def->seed,
-                                        &trace, err);
+        status = rub_trace_make_uniform(n, row->input_tok, row->output_tok, row->recipe.least_frac,
+                                        def->seed, &trace, err);
+    size_t first = status == RUB_OK && row->recipe.steady ? (size_t)row->concurrency : 0;
+    for (size_t i = 0; i < first; i++) /* out of step: first answers end evenly spread */
+        trace.output_tok[i] =
+            1 + (int32_t)((double)i / (double)first * (double)trace.output_tok[i]);
     if (status == RUB_OK)
         status = rub_serve_times_init(&times, n, err);
     if (status == RUB_OK)
-        status = rub_serve_run(&trace, perf, &job->serve, NULL, &times, totals, err);
+        status = rub_serve_run(&trace, perf, &serve, NULL, &times, totals, err);
     if (status == RUB_OK)
-        status = means(&trace, &times, job->request_s, row, err);
+        status = means(&trace, &times, first, job->request_s, row, err);
     rub_serve_times_clear(&times);
     rub_trace_clear(&trace);
     free(totals);
     return status;
+}
+
+/* Requests whose first token is held back by whole iterations (batches queued ahead, results a step
+ * behind, polls) are neither in a batch nor with their client: so many fewer are simulated. As a time that
+ * clients stay away they would bunch, because iterations are short just when none of them prefills. */
+static rub_status held_back(rub_silicon_job *job, const rub_perf *perf, const rub_validate_def *def,
+                            rub_silicon_row *row, rub_error *err) {
+    rub_silicon_row part = *row, more = *row;
+    job->serve.think_s = job->request_s;
+    RUB_TRY(rub_silicon_simulate(job, perf, def, &more, err));
+    double output = rub_silicon_mean_frac(row) * row->output_tok;
+    double answer_s = more.ttft_predicted_s + output * more.tpot_predicted_s;
+    double wait_s = job->wait_steps * more.tpot_predicted_s;
+    double in = fmax(1.0, row->concurrency * answer_s / (answer_s + wait_s));
+    int32_t least = (int32_t)in;
+    double share = in - least; /* of least + 1 clients, the rest of least */
+    if (least + 1 < row->concurrency) {
+        more.concurrency = least + 1;
+        RUB_TRY(rub_silicon_simulate(job, perf, def, &more, err));
+    }
+    part.concurrency = least;
+    if (least < row->concurrency)
+        RUB_TRY(rub_silicon_simulate(job, perf, def, &part, err));
+    else
+        part = more;
+    row->tpot_predicted_s = share * more.tpot_predicted_s + (1.0 - share) * part.tpot_predicted_s;
+    row->ttft_predicted_s = share * more.ttft_predicted_s + (1.0 - share) * part.ttft_predicted_s +
+                            job->wait_steps * row->tpot_predicted_s;
+    return RUB_OK;
 }
 
 /* One pool, driven by as many clients as the benchmark had. */
@@ -77,14 +109,7 @@ static rub_status one_pool(rub_silicon_row *row, const rub_perf *perf, const rub
     RUB_TRY(rub_silicon_deploy(row, &row->pool, catalog, def, &job, err));
     if (!perf->tables)
         return rub_error_set(err, RUB_INTERNAL, "no durations for this layout");
-    job.serve.think_s = job.request_s;
-    RUB_TRY(rub_silicon_simulate(&job, perf, def, row, err));
-    if (job.wait_steps <= 0.0)
-        return RUB_OK;
-    /* what is counted in iterations, at the length that they have */
-    job.request_s += job.wait_steps * row->tpot_predicted_s;
-    job.serve.think_s = job.request_s;
-    return rub_silicon_simulate(&job, perf, def, row, err);
+    return held_back(&job, perf, def, row, err);
 }
 
 rub_status rub_silicon_predict_row(rub_silicon *silicon, size_t i, const rub_silicon_cache *cache,
@@ -109,10 +134,11 @@ static bool same_pool(const rub_silicon_pool *a, const rub_silicon_pool *b) {
 static bool alike(const rub_silicon_row *a, const rub_silicon_row *b) {
     return a->concurrency == b->concurrency && a->input_tok == b->input_tok &&
            a->output_tok == b->output_tok && a->disagg == b->disagg &&
-           a->speculates == b->speculates && same_pool(&a->pool, &b->pool) &&
-           same_pool(&a->prefill, &b->prefill) && strcmp(a->engine, b->engine) == 0 &&
-           strcmp(a->model, b->model) == 0 && strcmp(a->system, b->system) == 0 &&
-           strcmp(a->precision, b->precision) == 0 && strcmp(a->quant, b->quant) == 0;
+           a->speculates == b->speculates && rub_silicon_same_recipe(&a->recipe, &b->recipe) &&
+           same_pool(&a->pool, &b->pool) && same_pool(&a->prefill, &b->prefill) &&
+           strcmp(a->engine, b->engine) == 0 && strcmp(a->model, b->model) == 0 &&
+           strcmp(a->system, b->system) == 0 && strcmp(a->precision, b->precision) == 0 &&
+           strcmp(a->quant, b->quant) == 0;
 }
 
 void rub_silicon_twins(const rub_silicon *s, int32_t *twin) {

@@ -148,6 +148,7 @@ static rub_status read_row(const reader *r, rub_silicon_row *row) {
     row->concurrency = (int32_t)(concurrency > 0 ? concurrency : batch * row->pool.dp);
     row->ttft_s = ttft * 1e-3;
     row->tpot_s = tpot * 1e-3;
+    row->recipe = rub_silicon_recipe_of(row, text(r, "source"));
     row->speculates = rub_silicon_speculates(row, text(r, "backend_version"), text(r, "source"));
     return RUB_OK;
 }

@@ -1,5 +1,5 @@
 /* Errors of predictions: relative errors, their quantiles, and whether the order is right. */
-#include "rubato/validate.h"
+#include "validate/validate.h"
 
 #include "base/array.h"
 
@@ -17,9 +17,8 @@ int32_t rub_silicon_accelerators(const rub_silicon_row *row) {
     return n * p->tp * p->dp + m * q->tp * q->dp;
 }
 
-/* Lengths are uniform in [0.8, 1] of the nominal ones, so 0.9 in the mean. */
 double rub_silicon_throughput(const rub_silicon_row *row, double ttft_s, double tpot_s) {
-    double output = 0.9 * row->output_tok;
+    double output = rub_silicon_mean_frac(row) * row->output_tok;
     double request_s = ttft_s + (output - 1.0) * tpot_s;
     return row->concurrency * output / (request_s * rub_silicon_accelerators(row));
 }

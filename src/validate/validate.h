@@ -18,6 +18,15 @@ rub_status rub_silicon_deploy(const rub_silicon_row *row, const rub_silicon_pool
                               const rub_catalog *catalog, const rub_validate_def *def,
                               rub_silicon_job *out, rub_error *err);
 
+/* Settings of the row's engine, from its names, layout, lengths and notes (recipes.c). */
+rub_silicon_recipe rub_silicon_recipe_of(const rub_silicon_row *row, const char *source);
+bool rub_silicon_same_recipe(const rub_silicon_recipe *a, const rub_silicon_recipe *b);
+
+/* Mean length of requests as a share of the nominal one. */
+static inline double rub_silicon_mean_frac(const rub_silicon_row *row) {
+    return 0.5 * (row->recipe.least_frac + 1.0);
+}
+
 /* Whether the benchmark's version and notes of the row are those of its runs with speculative
  * decoding, which the table has no column for (deploy.c). */
 bool rub_silicon_speculates(const rub_silicon_row *row, const char *version, const char *source);
