@@ -115,6 +115,10 @@ static inline void random_wide(uint64_t seed, wide_workload *w) {
     if (d->policy == RUB_POLICY_VLLM && d->spec_draft == 0 && rub_rng_uniform(&rare) < 0.4) {
         d->async = (rub_async)between(&rare, 1, 2);
         d->pp = 1;
+    } else if (rub_rng_uniform(&rare) < 0.25) {
+        d->attention_dp = (int32_t)between(&rare, 2, 4);
+        d->rank_router = (rub_rank_router)between(&rare, 0, 3);
+        d->pp = 1;
     }
     d->router = (rub_router)between(&rng, 0, RUB_ROUTER_SLO);
     d->affinity_slack = 1.0 + rub_rng_uniform(&rng);

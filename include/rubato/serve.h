@@ -49,6 +49,14 @@ typedef enum rub_router {
     RUB_ROUTER_SLO,               /* earliest predicted first token among those within targets */
 } rub_router;
 
+/* Which rank of an attention-DP engine a request goes to; ties to the lowest. */
+typedef enum rub_rank_router {
+    RUB_RANK_WAITING,       /* least 4 * waiting + running: vLLM's */
+    RUB_RANK_ROUND_ROBIN,   /* SGLang's default */
+    RUB_RANK_LEAST_REQUEST, /* fewest unfinished ones: SGLang's shortest queue */
+    RUB_RANK_LEAST_TOKEN,   /* fewest tokens, processed and to be prefilled */
+} rub_rank_router;
+
 typedef enum rub_engine {
     RUB_ENGINE_FAST,  /* by itself the plain or the wide one, whichever the settings need */
     RUB_ENGINE_NAIVE, /* the oracle */
@@ -149,6 +157,10 @@ typedef struct rub_serve_def {
     int32_t max_partial;      /* vllm: unfinished prefills at once; 0: any */
     int32_t max_long_partial; /* vllm: of prompts over long_prefill_tok; others overtake; 0: any */
     int32_t pp;               /* pipeline stages; perf gives the time of one */
+    /* Attention-DP: so many ranks in one replica, each with queue, seats (max_seqs) and KV blocks of its
+     * own, in lock-step: an iteration of all lasts as long as the slowest rank's. */
+    int32_t attention_dp;
+    rub_rank_router rank_router;
     /* vllm: speculative decoding. A step drafts spec_draft tokens for each decode and keeps the
      * leading ones that are right, each with probability spec_accept, and one more. 0: none */
     int32_t spec_draft;
@@ -204,6 +216,7 @@ typedef struct rub_serve_totals {
     double kv_block_s;      /* blocks in use * time in iterations, summed over replicas */
     int64_t kv_most_blocks; /* most in use in any replica at once */
     double end_s;           /* end of the last iteration */
+    double lockstep_s; /* attention-DP: of busy_s, ranks' mean time waiting for the slowest one */
     /* disaggregated: */
     double prefill_busy_s; /* of busy_s, in the prefill pool */
     double link_busy_s;    /* summed over links */

@@ -14,6 +14,7 @@ extern const char *const rub_policy_names[];
 extern const char *const rub_order_names[];
 extern const char *const rub_reserve_names[];
 extern const char *const rub_async_names[];
+extern const char *const rub_rank_router_names[];
 extern const char *const rub_router_names[];
 extern const char *const rub_engine_names[];
 extern const char *const rub_scaler_names[];
@@ -22,7 +23,8 @@ void rub_simulate_defaults(void *settings);
 typedef struct simulate_settings {
     const char *trace, *columns, *model, *accelerator, *weights, *kv_dtype, *perf, *ttft, *tpot,
         *e2e, *requests;
-    int async;
+    int async, rank_router;
+    int64_t attention_dp, ep;
     double host_s;
     int policy, router, engine, order, reserve, decode_router, scaler;
     rub_option_values groups, failures;

@@ -46,6 +46,8 @@ static void describe(const simulate_settings *s, simulation *sim) {
     d.long_prefill_tok = s->long_prefill;
     d.async = (rub_async)s->async;
     d.host_s = s->host_s;
+    d.attention_dp = (int32_t)s->attention_dp;
+    d.rank_router = (rub_rank_router)s->rank_router;
     d.whole_prefill = s->whole_prefill;
     d.max_partial = (int32_t)s->max_partial;
     d.max_long_partial = (int32_t)s->max_long_partial;

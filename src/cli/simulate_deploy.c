@@ -37,6 +37,8 @@ static rub_status operators(const char *perf, simulation *sim, rub_deployment *d
 static rub_status place(const simulate_settings *s, simulation *sim, rub_error *err) {
     rub_deployment d = rub_deployment_default(sim->model, sim->accel);
     d.tp = (int32_t)s->tp;
+    d.attention_dp = (int32_t)s->attention_dp;
+    d.ep = s->ep > 0 ? (int32_t)s->ep : 1;
     d.block_size_tok = (int32_t)s->block_size;
     d.max_batch_tok = s->policy == RUB_POLICY_SARATHI ? s->chunk : sim->def.max_batch_tok;
     d.max_seqs = (int32_t)s->max_seqs;

@@ -5,6 +5,7 @@ const char *const rub_policy_names[] = {"vllm", "sarathi", "vllm-v0", "orca", "s
 const char *const rub_order_names[] = {"fcfs", "priority", "sjf", NULL};
 const char *const rub_reserve_names[] = {"prompt", "check", "chunk", NULL};
 const char *const rub_async_names[] = {"off", "length", "stop", NULL};
+const char *const rub_rank_router_names[] = {"waiting", "round-robin", "requests", "tokens", NULL};
 const char *const rub_router_names[] = {"round-robin", "least-waiting", "least-outstanding",
                                         "random",      "least-kv",      "power-of-two",
                                         "session",     "prefix",        "slo",
@@ -38,6 +39,8 @@ void rub_simulate_defaults(void *settings) {
                             .pp = d.pp,
                             .time_scale = 1.0,
                             .tp = 1,
+                            .attention_dp = d.attention_dp,
+                            .ep = 0,
                             .memory_utilization = 0.0,
                             .threads = 0,
                             .seed = 1};
@@ -149,6 +152,19 @@ const rub_option rub_simulate_options[] = {
     OPTION("max-loras", INT, max_loras, "N",
            "vllm: LoRA adapters in one iteration, by the trace's column adapter (0: any)", 0,
            1 << 20),
+    OPTION("attention-dp", INT, attention_dp, "N",
+           "ranks in one replica, each with queue, seats and KV of its own, in lock-step as MoE "
+           "engines have them: an iteration lasts as long as the slowest rank's (1)",
+           1, 1024),
+    {"rank-router", RUB_OPTION_CHOICE, offsetof(simulate_settings, rank_router), NULL,
+     "attention-dp: the rank that a request goes to: least 4 * waiting + running, as vLLM; in "
+     "turn; "
+     "fewest requests; fewest tokens (waiting)",
+     0, 0, rub_rank_router_names},
+    OPTION("ep", INT, ep, "N",
+           "with --model: over how many accelerators of tp * attention-dp whole experts are spread "
+           "(1)",
+           1, 1024),
     OPTION("pp", INT, pp, "N", "pipeline stages; --perf gives the time of one (1)", 1, 64),
     OPTION("replicas", INT, replicas, "N", "copies of the model (1)", 1, 1000000),
     {"router", RUB_OPTION_CHOICE, offsetof(simulate_settings, router), NULL,

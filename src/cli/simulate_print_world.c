@@ -20,6 +20,10 @@ void rub_simulation_add_world(const simulation *sim, json_t *d) {
                       share(t->busy_s - t->prefill_busy_s, t->end_s * x->n_decode),
                       "link_utilisation", share(t->link_busy_s, t->end_s * x->n_prefill),
                       "transfer_bytes", t->transfer_bytes));
+    if (sim->def.attention_dp > 1)
+        json_object_set_new(d, "attention_dp",
+                            json_pack("{s:i,s:f}", "ranks", sim->def.attention_dp, "waiting_share",
+                                      share(t->lockstep_s, t->busy_s)));
     if (sim->def.n_failure > 0)
         json_object_set_new(d, "failures",
                             json_pack("{s:I,s:I,s:f}", "failures", (json_int_t)t->n_failure,
@@ -44,6 +48,11 @@ void rub_simulation_print_world(const simulation *sim) {
             x->n_prefill, 100 * share(t->prefill_busy_s, t->end_s * x->n_prefill), x->n_decode,
             100 * share(t->busy_s - t->prefill_busy_s, t->end_s * x->n_decode),
             100 * share(t->link_busy_s, t->end_s * x->n_prefill), t->transfer_bytes / 1e9);
+    if (sim->def.attention_dp > 1)
+        printf(
+            "attention-DP: %d ranks a replica wait %.1f %% of the iterations' time for the slowest "
+            "one\n",
+            sim->def.attention_dp, 100 * share(t->lockstep_s, t->busy_s));
     if (sim->def.n_failure > 0)
         printf("failures: %lld of replicas, %lld requests went elsewhere; replicas available "
                "%.2f %% of the time\n",

@@ -157,8 +157,8 @@ static double through_stages(rub_replica *s, double duration) {
     return at_s;
 }
 
-/* Forms a batch and starts it; stuck when there is nothing to do. */
-static rub_status start(rub_replica *s) {
+/* Forms a batch; stuck when there is nothing to do. */
+static rub_status form(rub_replica *s) {
     int64_t restarts = s->totals.n_restart;
     RUB_TRY(rub_naive_form(s));
     /* the only one running sent itself back: admit it now */
@@ -169,26 +169,43 @@ static rub_status start(rub_replica *s) {
     s->held_back = async && s->n_batch > 0 && s->totals.n_restart > restarts;
     if (s->stuck)
         return RUB_OK;
-    int64_t prefill_tok = 0;
-    rub_batch b = aggregates(s, rub_naive_forming(s), &prefill_tok);
-    double duration = rub_perf_duration(s->run->perf, &b);
-    if (b.n_decode > 0 && s->run->def->spec_draft > 0)
-        duration += s->run->def->spec_draft * s->run->def->spec_draft_s;
+    s->formed_prefill_tok = 0;
+    s->formed = aggregates(s, rub_naive_forming(s), &s->formed_prefill_tok);
+    s->formed_s = rub_perf_duration(s->run->perf, &s->formed);
+    if (s->formed.n_decode > 0 && s->run->def->spec_draft > 0)
+        s->formed_s += s->run->def->spec_draft * s->run->def->spec_draft_s;
+    return RUB_OK;
+}
+
+/* The batch that was formed takes so long. */
+static rub_status launch(rub_replica *s, double duration) {
     s->batch_to_s[s->n_batch] = s->batch_end_s[s->n_batch] = through_stages(s, duration);
     s->totals.n_iteration++;
     s->totals.busy_s += duration;
     s->totals.kv_block_s += duration * (double)rub_naive_used(s);
-    s->totals.prefill_tok += prefill_tok;
-    s->totals.decode_tok += b.n_decode;
+    s->totals.prefill_tok += s->formed_prefill_tok;
+    s->totals.decode_tok += s->formed.n_decode;
     if (rub_naive_used(s) > s->totals.kv_most_blocks)
         s->totals.kv_most_blocks = rub_naive_used(s);
-    if (async) {
+    if (s->run->def->async != RUB_ASYNC_NONE) {
         s->host_free_s = s->now_s + s->run->def->host_s;
         if (s->n_batch > 0) /* the scheduler is busy until then, and sees the end only after it */
             s->batch_end_s[0] = fmax(s->batch_end_s[0], s->host_free_s);
         RUB_TRY(rub_naive_commit(s));
     }
     s->n_batch++;
+    return RUB_OK;
+}
+
+static rub_status start(rub_replica *s) {
+    RUB_TRY(form(s));
+    return s->stuck ? RUB_OK : launch(s, s->formed_s);
+}
+
+static rub_status form_at(rub_replica *s, double at_s, double *duration_s) {
+    s->now_s = fmax(s->now_s, at_s);
+    RUB_TRY(form(s));
+    *duration_s = s->stuck ? 0.0 : s->formed_s;
     return RUB_OK;
 }
 
@@ -349,6 +366,9 @@ const rub_replica_kind rub_replica_naive = {.create = create,
                                             .view = view,
                                             .cached = cached,
                                             .totals = totals,
+                                            .form = form_at,
+                                            .launch = launch,
+                                            .complete = complete,
                                             .join = rub_naive_join,
                                             .arrived = rub_naive_arrived,
                                             .release = rub_naive_unpark,

@@ -58,6 +58,9 @@ struct rub_replica {
     int64_t n_turn;
     rub_list parked;  /* handed over, their blocks still held */
     rub_list pulling; /* admitted, their KV on the way */
+    rub_batch formed; /* the batch that was formed last, */
+    int64_t formed_prefill_tok;
+    double formed_s; /* and its duration */
     rub_serve_totals totals;
 };
 

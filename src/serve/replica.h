@@ -81,6 +81,11 @@ typedef struct rub_replica_kind {
     int64_t (*cached)(const rub_replica *replica, int32_t id);
     void (*totals)(const rub_replica *replica, rub_serve_totals *into); /* adds its own */
     /* the following are NULL in the plain fast engine, which serves no run that needs them */
+    /* lock-step: forms the batch of at_s, *duration_s 0 when there is none; it takes step_s; is
+     * through */
+    rub_status (*form)(rub_replica *replica, double at_s, double *duration_s);
+    rub_status (*launch)(rub_replica *replica, double step_s);
+    rub_status (*complete)(rub_replica *replica);
     rub_status (*join)(rub_replica *replica, rub_traveller traveller, double at_s); /* waits */
     void (*arrived)(rub_replica *replica, int32_t id, double at_s); /* its KV: it may decode */
     void (*release)(rub_replica *replica, int32_t id, double at_s); /* blocks handed over */
@@ -88,6 +93,7 @@ typedef struct rub_replica_kind {
     rub_status (*fail)(rub_replica *replica, double at_s, rub_travellers *out);
 } rub_replica_kind;
 
+extern const rub_replica_kind rub_ranks_naive, rub_ranks_wide; /* engines of several (ranks.c) */
 extern const rub_replica_kind rub_replica_naive, rub_replica_fast, rub_replica_wide;
 
 /* All replicas of a run, for those that see them together. */

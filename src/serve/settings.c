@@ -18,6 +18,7 @@ rub_serve_def rub_serve_default(void) {
                            .block_size_tok = 16,
                            .watermark_frac = 0.01,
                            .pp = 1,
+                           .attention_dp = 1,
                            .affinity_slack = 1.5,
                            .n_thread = 1};
 }
@@ -27,7 +28,7 @@ bool rub_serve_is_plain(const rub_serve_def *d) {
            d->reserve == RUB_RESERVE_PROMPT && d->long_prefill_tok == 0 && !d->whole_prefill &&
            d->max_partial == 0 && d->max_long_partial == 0 && d->pp == 1 && !d->prefix_cache &&
            d->spec_draft == 0 && d->max_loras == 0 && d->async == RUB_ASYNC_NONE &&
-           d->host_s == 0 && !rub_serve_is_world(d);
+           d->host_s == 0 && d->attention_dp == 1 && !rub_serve_is_world(d);
 }
 
 bool rub_serve_is_world(const rub_serve_def *d) {
@@ -108,6 +109,8 @@ bool rub_run_fits(const rub_run *run, size_t i) {
 }
 
 const rub_replica_kind *rub_run_kind(const rub_run *run) {
+    if (run->def->attention_dp > 1)
+        return run->def->engine == RUB_ENGINE_NAIVE ? &rub_ranks_naive : &rub_ranks_wide;
     if (run->def->engine == RUB_ENGINE_NAIVE)
         return &rub_replica_naive;
     bool plain = run->def->engine == RUB_ENGINE_FAST && rub_serve_is_plain(run->def);
@@ -152,6 +155,7 @@ static rub_status check_ranges(const rub_serve_def *d, rub_error *err) {
                        {"max-long-partial-prefills", d->max_long_partial, 0, 1 << 20},
                        {"spec-draft", d->spec_draft, 0, 64},
                        {"max-loras", d->max_loras, 0, 1 << 20},
+                       {"attention-dp", d->attention_dp, 1, 1024},
                        {"pp", d->pp, 1, RUB_MAX_PP}};
     for (size_t i = 0; i < RUB_LEN(range); i++)
         if (range[i].value < range[i].least || range[i].value > range[i].most)
@@ -202,6 +206,11 @@ static rub_status check_policy(const rub_serve_def *d, rub_error *err) {
         return rub_error_set(err, RUB_UNSUPPORTED,
                              "asynchronous scheduling wants policy vllm, one pipeline stage, no "
                              "speculation and no disaggregated pools");
+    if (d->attention_dp > 1 && (d->pp > 1 || d->async != RUB_ASYNC_NONE || d->disagg))
+        return rub_error_set(
+            err, RUB_UNSUPPORTED,
+            "attention-dp wants one pipeline stage, no asynchronous scheduling and "
+            "no disaggregated pools");
     if (d->whole_prefill && (d->long_prefill_tok > 0 || d->max_partial > 0))
         return rub_error_set(err, RUB_INVALID,
                              "whole prefills are never partial: expected no long-prefill and no "

@@ -292,7 +292,8 @@ static void keep_host_busy(rub_replica *s) {
     rub_wide_commit(s);
 }
 
-static rub_status start(rub_replica *s) {
+/* Forms a batch; stuck when there is nothing to do. */
+static rub_status form(rub_replica *s) {
     rub_flight *f = rub_wide_forming(s);
     int64_t before = s->totals.n_restart;
     RUB_TRY(rub_wide_form(s));
@@ -303,16 +304,33 @@ static rub_status start(rub_replica *s) {
     s->held_back = rub_wide_is_async(s) && s->n_flight > 0 && s->totals.n_restart > before;
     if (s->stuck)
         return RUB_OK;
-    int64_t prefill_tok = 0;
-    rub_batch b = aggregates(s, f, &prefill_tok);
-    double duration = rub_perf_duration(s->run->perf, &b);
-    if (b.n_decode > 0 && s->run->def->spec_draft > 0)
-        duration += s->run->def->spec_draft * s->run->def->spec_draft_s;
-    through_stages(s, f, duration);
-    book(s, &b, prefill_tok, duration);
+    s->formed_prefill_tok = 0;
+    s->formed = aggregates(s, f, &s->formed_prefill_tok);
+    s->formed_s = rub_perf_duration(s->run->perf, &s->formed);
+    if (s->formed.n_decode > 0 && s->run->def->spec_draft > 0)
+        s->formed_s += s->run->def->spec_draft * s->run->def->spec_draft_s;
+    return RUB_OK;
+}
+
+/* The batch that was formed takes so long. */
+static rub_status launch(rub_replica *s, double duration) {
+    through_stages(s, rub_wide_forming(s), duration);
+    book(s, &s->formed, s->formed_prefill_tok, duration);
     if (rub_wide_is_async(s))
         keep_host_busy(s);
     s->n_flight++;
+    return RUB_OK;
+}
+
+static rub_status start(rub_replica *s) {
+    RUB_TRY(form(s));
+    return s->stuck ? RUB_OK : launch(s, s->formed_s);
+}
+
+static rub_status form_at(rub_replica *s, double at_s, double *duration_s) {
+    s->now_s = s->now_s < at_s ? at_s : s->now_s;
+    RUB_TRY(form(s));
+    *duration_s = s->stuck ? 0.0 : s->formed_s;
     return RUB_OK;
 }
 
@@ -416,6 +434,9 @@ const rub_replica_kind rub_replica_wide = {.create = create,
                                            .view = view,
                                            .cached = cached,
                                            .totals = totals,
+                                           .form = form_at,
+                                           .launch = launch,
+                                           .complete = complete,
                                            .join = rub_wide_join,
                                            .arrived = rub_wide_arrived,
                                            .release = rub_wide_unpark,

@@ -68,6 +68,9 @@ struct rub_replica {
     uint64_t n_gap;
     rub_seat *parked; /* handed over, their blocks still held */
     size_t n_parked, parked_cap;
+    rub_batch formed; /* the batch that was formed last, */
+    int64_t formed_prefill_tok;
+    double formed_s; /* and its duration */
     rub_serve_totals totals;
 };
 

@@ -36,16 +36,17 @@ static void same(const workload *w, uint64_t seed, const outcome *a, const outco
         memcmp(x->restarts, y->restarts, n * sizeof(int32_t)) ||
         memcmp(x->cached_tok, y->cached_tok, n * sizeof(int32_t)))
         fail_msg("engines differ on workload %llu: policy %d, order %d, reserve %d, pp %d, router "
-                 "%d, cache %d, long %lld, groups %d, closed %d, async %d, host %g",
+                 "%d, cache %d, long %lld, groups %d, closed %d, async %d, host %g, ranks %d",
                  (unsigned long long)seed, (int)w->def.policy, (int)w->def.order,
                  (int)w->def.reserve, w->def.pp, (int)w->def.router, w->def.prefix_cache,
                  (long long)w->def.long_prefill_tok, w->def.n_group, w->def.concurrency,
-                 (int)w->def.async, w->def.host_s);
+                 (int)w->def.async, w->def.host_s, w->def.attention_dp);
     assert_int_equal(a->totals.n_iteration, b->totals.n_iteration);
     assert_int_equal(a->totals.prefill_tok, b->totals.prefill_tok);
     assert_int_equal(a->totals.decode_tok, b->totals.decode_tok);
     assert_int_equal(a->totals.kv_most_blocks, b->totals.kv_most_blocks);
     assert_int_equal(a->totals.n_restart, b->totals.n_restart);
+    assert_true(a->totals.lockstep_s == b->totals.lockstep_s);
     assert_memory_equal(a->totals.itl.count, b->totals.itl.count, sizeof a->totals.itl.count);
 }
 
@@ -66,7 +67,9 @@ static void conserved(const workload *w, const outcome *o) {
 }
 
 /* What the workloads had, so that no path stays unwalked. */
-static struct { int64_t restarts[5], hits, pp, speculative, adapters, router[9], async[3]; } seen;
+static struct {
+    int64_t restarts[5], hits, pp, speculative, adapters, router[9], async[3], ranks[4];
+} seen;
 
 static void compare(uint64_t seed) {
     wide_workload w;
@@ -82,6 +85,8 @@ static void compare(uint64_t seed) {
     seen.restarts[w.base.def.policy] += o[1].totals.n_restart;
     seen.pp += w.base.def.pp > 1;
     seen.async[w.base.def.async] += o[1].totals.n_restart;
+    if (w.base.def.attention_dp > 1)
+        seen.ranks[w.base.def.rank_router] += o[1].totals.lockstep_s > 0;
     seen.speculative += w.base.def.spec_draft > 0;
     seen.adapters += w.base.def.max_loras > 0;
     seen.router[w.base.def.router]++;
@@ -105,6 +110,8 @@ static void engines_agree_on_random_workloads(void **state) {
     assert_true(seen.hits > 600);
     assert_true(seen.pp > 300 && seen.speculative > 100 && seen.adapters > 100);
     assert_true(seen.async[RUB_ASYNC_LENGTH] > 300 && seen.async[RUB_ASYNC_STOP] > 300);
+    for (int r = 0; r < 4; r++)
+        assert_true(seen.ranks[r] > 30);
     for (int r = 0; r < 9; r++)
         assert_true(seen.router[r] > 50);
 }

@@ -527,6 +527,30 @@ static void preempted_in_flight(void **state) {
     clear(&s);
 }
 
+/* Two ranks; n tokens take 0.5 + n / 4 s. Request 0 (2 tokens) goes to rank 0, request 1 (6) to rank 1:
+ * 1 s and 2 s, so both first tokens come at 2. Request 2 comes at 1, when both ranks run one request, and
+ * goes to rank 0, where it waits for 2 although rank 0 was done at 1: its prompt and request 0's decode
+ * take 1 s, to 3, while rank 1 runs a dummy. Rank 0 waited 1 s of the first 2, rank 1 all of the last one:
+ * 1 s on average of 3. Alone each of requests 0 and 2 would have been faster. By turns request 2 goes to
+ * rank 0 as well; of three ranks to the third, so request 0 ends at 2.75. */
+static void lock_step(void **state) {
+    (void)state;
+    scene s = make(3, (const double[][3]){{0, 2, 2}, {0, 6, 1}, {1, 1, 1}});
+    s.perf.linear = (rub_perf_linear){0.5, 0.25, 0, 0};
+    s.def.attention_dp = 2;
+    ends(&s, (const double[]){3, 2, 3});
+    assert_true(s.times.first_token_s[0] == 2 && s.times.scheduled_s[2] == 2);
+    assert_true(s.totals->busy_s == 3 && s.totals->lockstep_s == 1 && s.totals->n_iteration == 2);
+    s.def.rank_router = RUB_RANK_ROUND_ROBIN;
+    ends(&s, (const double[]){3, 2, 3});
+    s.def.attention_dp = 3;
+    ends(&s, (const double[]){2.75, 2, 2.75});
+    s.def.attention_dp = 2; /* one seat a rank: request 2 waits for the next iteration, to 3.5 */
+    s.def.max_seqs = 1;
+    ends(&s, (const double[]){2.75, 2, 3.5});
+    clear(&s);
+}
+
 static void what_does_not_go_together(void **state) {
     (void)state;
     scene s = make(1, (const double[][3]){{0, 1, 1}});
@@ -571,6 +595,7 @@ int main(void) {
         cmocka_unit_test(scheduling_ahead),
         cmocka_unit_test(slow_scheduler),
         cmocka_unit_test(preempted_in_flight),
+        cmocka_unit_test(lock_step),
         cmocka_unit_test(what_does_not_go_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
