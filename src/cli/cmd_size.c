@@ -17,6 +17,13 @@ static const char *const routers[] = {"round-robin", "least-waiting", "least-out
                                       NULL};
 static const char *const policies[] = {"vllm", "sarathi", "vllm-v0", NULL};
 
+static const char *const price_kinds[] = {
+    "auto", "rental_on_demand", "rental_1y", "rental_3y", "tco_hyperscaler", "tco_neocloud", NULL};
+
+const char *size_price_kind(const size_settings *s) {
+    return s->price_kind > 0 ? price_kinds[s->price_kind] : NULL;
+}
+
 static void defaults(void *settings) {
     *(size_settings *)settings = (size_settings){
         .time_scale = 1.0, .show = 12, .router = RUB_ROUTER_LEAST_OUTSTANDING, .requests = 20000};
@@ -74,7 +81,8 @@ static rub_status pick_accelerators(const size_settings *s, size_work *w, rub_er
     w->accel = RUB_NEW(const rub_accelerator *, n);
     w->stock = RUB_NEW(int32_t, n);
     w->usd_per_h = RUB_NEW(double, n);
-    if (!w->accel || !w->stock || !w->usd_per_h)
+    w->priced = RUB_NEW(bool, n);
+    if (!w->accel || !w->stock || !w->usd_per_h || !w->priced)
         return rub_error_set(err, RUB_NO_MEMORY, "out of memory");
     for (size_t i = 0; i < n; i++) {
         w->stock[i] = -1;
@@ -84,6 +92,9 @@ static rub_status pick_accelerators(const size_settings *s, size_work *w, rub_er
                 rub_catalog_accelerator(w->catalog, s->accelerators.values[i], &w->accel[i], err));
         else
             w->accel[i] = &w->catalog->accelerator[i];
+        const rub_price *price = size_price_of(w->accel[i], size_price_kind(s));
+        if (s->price_kind > 0)
+            w->usd_per_h[i] = price ? price->usd : 0.0;
     }
     w->def.accel = w->accel;
     w->def.n_accel = (int32_t)n;
@@ -125,6 +136,7 @@ static rub_status read_estate(const size_settings *s, size_work *w, rub_error *e
     for (size_t i = 0; i < s->price.n; i++) {
         RUB_TRY(read_pair(w, "price", s->price.values[i], &a, &x, err));
         w->usd_per_h[a] = x;
+        w->priced[a] = true;
     }
     return RUB_OK;
 }
@@ -195,6 +207,7 @@ static void clear(size_work *w) {
     free(w->accel);
     free(w->stock);
     free(w->usd_per_h);
+    free(w->priced);
     rub_catalog_free(w->catalog);
     free(w);
 }
@@ -275,8 +288,12 @@ static const rub_option options[] = {
      objectives},
     {"stock", RUB_OPTION_LIST, FIELD(stock), "NAME=N", "of this accelerator there are only N", 0, 0,
      NULL},
-    {"price", RUB_OPTION_LIST, FIELD(price), "NAME=USD", "its price for an hour (the catalog's)", 0,
-     0, NULL},
+    {"price", RUB_OPTION_LIST, FIELD(price), "NAME=USD",
+     "price of one for an hour [USD] (the catalog's); several times", 0, 0, NULL},
+    {"price-kind", RUB_OPTION_CHOICE, FIELD(price_kind), NULL,
+     "which of the catalog's prices, the newest of its kind (auto: rental_3y, else the newest "
+     "rental, else ownership; the output says which)",
+     0, 0, price_kinds},
     {"headroom", RUB_OPTION_DOUBLE, FIELD(headroom), "PERCENT", "leave room for growth", 0, 1000,
      NULL},
     {"spare", RUB_OPTION_INT, FIELD(spare), "K", "replicas that may be lost (0)", 0, 1000, NULL},

@@ -13,7 +13,7 @@ typedef struct size_settings {
     const char *target[7];
     const char *tp, *pp, *ep, *attention_dp, *budget, *seqs;
     const char *goodput, *launch, *model_path, *svg;
-    int objective, router, policy;
+    int objective, router, policy, price_kind;
     double rate, time_scale, headroom;
     int64_t spare, chunk, requests, show, threads;
     bool whole_nodes, exhaustive, answers, json;
@@ -27,6 +27,7 @@ typedef struct size_work {
     const rub_accelerator **accel;
     int32_t *stock;
     double *usd_per_h;
+    bool *priced; /* by --price (n_accel) */
     rub_size_def def;
     rub_size_result result;
     rub_size_variant variant[SIZE_N_VARIANT]; /* with --answers */
@@ -44,6 +45,14 @@ rub_status size_write_svg(const size_work *work, const char *path, rub_error *er
 /* Both return the exit status. */
 int size_print_json(const size_settings *settings, const size_work *work);
 int size_print_text(const size_settings *settings, const size_work *work);
+
+/* Every accelerator of the catalog: price, source, best fleet or why there is none. */
+void size_print_estate(const size_settings *settings, const size_work *work);
+json_t *size_estate_json(const size_settings *settings, const size_work *work);
+
+/* --price-kind; NULL: the catalog's own choice. */
+const char *size_price_kind(const size_settings *settings);
+const rub_price *size_price_of(const rub_accelerator *accel, const char *kind);
 
 const char *size_fate_text(rub_size_fate fate);
 

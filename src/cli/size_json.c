@@ -104,6 +104,7 @@ int size_print_json(const size_settings *s, const size_work *w) {
     if (meets)
         json_object_set_new(d, "best", candidate(&r->candidate[0]));
     json_object_set_new(d, "candidates", all);
+    json_object_set_new(d, "accelerators", size_estate_json(s, w));
     if (meets && s->answers)
         json_object_set_new(d, "answers", size_answers_json(w));
     if (w->launch)

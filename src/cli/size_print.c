@@ -105,6 +105,29 @@ static void print_misses(const rub_size_result *r) {
     }
 }
 
+/* A speed that was not measured on the accelerator itself. */
+static void print_surety(const rub_size_candidate *b) {
+    char source[160];
+    rub_perf_source_of(&b->deployment, source, sizeof source);
+    if (strncmp(source, "calibrated on", 13) != 0)
+        printf(
+            "  its speed was not measured: %s; measure before you buy, or compare with the best of "
+            "those calibrated\n",
+            source);
+}
+
+/* Why a fleet stands idle for most of the time: what it was sized for. */
+static void print_bursts(const size_work *w, const rub_size_candidate *b) {
+    rub_trace_stats t;
+    if (b->busy_frac > 0.5 || rub_trace_stats_of(&w->trace, &t, NULL) != RUB_OK)
+        return;
+    printf("  it is sized for the trace's bursts: CV of arrivals %.3g, variance/mean of counts "
+           "%.3g in 1 "
+           "s and %.3g in 60 s (steady users: 1); of the sum of many such services a share of the "
+           "accelerators would do\n",
+           t.arrival_cv, t.dispersion_1s, t.dispersion_60s);
+}
+
 int size_print_text(const size_settings *s, const size_work *w) {
     const rub_size_result *r = &w->result;
     int32_t led = 0;
@@ -121,14 +144,18 @@ int size_print_text(const size_settings *s, const size_work *w) {
                "stress: nearest target, share of its limit\n");
         const rub_size_candidate *b = &r->candidate[0];
         char fleet[80];
-        printf("\nbest: %s (%s), $%.2f an hour, %.4g MW of IT power\n",
-               size_fleet_text(b, fleet, sizeof fleet), b->weights, b->usd_per_h, b->mw);
+        printf("\nbest: %s (%s), $%.2f an hour, %.4g MW of IT power, busy %.0f %% of the time\n",
+               size_fleet_text(b, fleet, sizeof fleet), b->weights, b->usd_per_h, b->mw,
+               100 * b->busy_frac);
+        print_surety(b);
+        print_bursts(w, b);
         print_reasons(r, s->show);
         if (s->answers)
             size_print_answers(w);
     } else
         printf("\nno fleet meets the targets\n");
     print_misses(r);
+    size_print_estate(s, w);
     if (w->launch)
         printf("\n%s", w->launch);
     return led ? 0 : 1;
