@@ -57,6 +57,7 @@ typedef struct rub_trace_read_def {
     double time_scale; /* arrival times are multiplied by it; 1 = as they are */
     bool skip_bad;     /* leave broken rows out and count them, instead of failing at the first */
     bool hash;         /* report the hash of the bytes: another 1 ns a byte */
+    const rub_progress *progress; /* told bytes every 65,536 rows, or NULL */
 } rub_trace_read_def;
 
 rub_trace_read_def rub_trace_read_default(void);
@@ -81,7 +82,7 @@ typedef struct rub_trace_report {
 
 /* Reads a trace; format by its first line; .gz directly. Times count from the earliest arrival;
  * dates are rounded to 1e-6 s. A broken row is RUB_PARSE or RUB_INVALID with file, line and column.
- * report may be NULL. Cost: one pass, about 1 ns a byte. Clear with rub_trace_clear. */
+ * report may be NULL. RUB_INTERRUPTED when progress says so. Cost: one pass, about 1 ns a byte. Clear with rub_trace_clear. */
 rub_status rub_trace_read(const char *path, const rub_trace_read_def *def, rub_trace *out,
                           rub_trace_report *report, rub_error *err);
 

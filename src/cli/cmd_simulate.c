@@ -48,7 +48,8 @@ static rub_status check_load(const simulate_settings *s, rub_error *err) {
 }
 
 /* The benchmark's habit: ten requests for each client. */
-static rub_status read_requests(const simulate_settings *s, simulation *sim, rub_error *err) {
+static rub_status read_requests(const simulate_settings *s, const rub_progress *progress,
+                                simulation *sim, rub_error *err) {
     int64_t n = s->num_prompts > 0 ? s->num_prompts : 10 * s->max_concurrency;
     if (!s->trace)
         return rub_trace_make_uniform((size_t)n, (int32_t)s->input_len, (int32_t)s->output_len,
@@ -56,7 +57,8 @@ static rub_status read_requests(const simulate_settings *s, simulation *sim, rub
     rub_trace_read_def read = {.columns = s->columns,
                                .time_scale = s->time_scale,
                                .skip_bad = s->skip_bad,
-                               .hash = s->json};
+                               .hash = s->json,
+                               .progress = progress};
     RUB_TRY(rub_trace_read(s->trace, &read, &sim->trace, &sim->report, err));
     if (s->num_prompts > 0 && (size_t)s->num_prompts < sim->trace.n_req)
         sim->trace.n_req = (size_t)s->num_prompts;
@@ -84,7 +86,7 @@ static rub_status simulate(const simulate_settings *s, simulation *sim, rub_erro
     if (status == RUB_OK && s->requests)
         status = rub_file_can_write(s->requests, err);
     if (status == RUB_OK)
-        status = read_requests(s, sim, err);
+        status = read_requests(s, &progress, sim, err);
     if (status == RUB_OK)
         status = rub_serve_times_init(&sim->times, sim->trace.n_req, err);
     if (status == RUB_OK)

@@ -172,8 +172,10 @@ static rub_status check_follow_up(const size_settings *s, rub_error *err) {
     return s->svg ? rub_file_can_write(s->svg, err) : RUB_OK;
 }
 
-static rub_status prepare(const size_settings *s, size_work *w, rub_error *err) {
-    rub_trace_read_def read = {.columns = s->columns, .time_scale = s->time_scale, .hash = true};
+static rub_status prepare(const size_settings *s, size_work *w, const rub_progress *progress,
+                          rub_error *err) {
+    rub_trace_read_def read = {
+        .columns = s->columns, .time_scale = s->time_scale, .hash = true, .progress = progress};
     w->def = rub_size_default();
     if (!s->trace || !s->model)
         return rub_error_set(err, RUB_INVALID, "--trace and --model are needed");
@@ -222,7 +224,7 @@ static int run(const rub_command *self, const void *settings, int n_args, char *
         rub_error_set(&err, RUB_NO_MEMORY, "out of memory");
         return rub_command_fail(&err);
     }
-    rub_status status = prepare(s, w, &err);
+    rub_status status = prepare(s, w, &progress, &err);
     if (status == RUB_OK)
         status = rub_size_search(&w->model, &w->trace, &w->def, &progress, &w->result, &err);
     if (status == RUB_OK)

@@ -133,14 +133,18 @@ static void info_text(const char *path, const rub_trace_report *r, const rub_tra
 static int info_run(const rub_command *self, const void *settings, int n_args, char **args) {
     (void)self, (void)n_args;
     const info_settings *s = settings;
-    rub_trace_read_def def = {
-        .columns = s->columns, .time_scale = s->time_scale, .skip_bad = s->skip_bad};
+    rub_progress progress = rub_command_progress();
+    rub_trace_read_def def = {.columns = s->columns,
+                              .time_scale = s->time_scale,
+                              .skip_bad = s->skip_bad,
+                              .progress = &progress};
     rub_trace trace = {0};
     rub_trace_report report = {0};
     rub_trace_stats stats;
     rub_error err = {0};
     if (rub_trace_read(args[0], &def, &trace, &report, &err) != RUB_OK)
         return rub_command_fail(&err);
+    rub_command_progress_end();
     rub_status status = rub_trace_stats_of(&trace, &stats, &err);
     int rc = 0;
     if (status != RUB_OK)

@@ -156,6 +156,24 @@ static const char *trimmed(const char *line, const char *end) {
     return end;
 }
 
+#define ROWS_A_REPORT 65536 /* about 5 ms of reading */
+
+/* Rows from p on, of bytes that end at end. */
+static rub_status scan_rows(reader *r, const char *bytes, const char *p, const char *end,
+                            int64_t number, rub_error *err) {
+    for (; p < end; number++) {
+        const char *stop = line_end(p, end), *last = trimmed(p, stop);
+        if (last > p)
+            RUB_TRY(scan_line(r, p, last, number, err));
+        if (number % ROWS_A_REPORT == 0 &&
+            !rub_progress_report(r->def->progress, "reading bytes", (double)(p - bytes),
+                                 (double)(end - bytes), NULL))
+            return rub_error_set(err, RUB_INTERRUPTED, "interrupted");
+        p = stop < end ? stop + 1 : end;
+    }
+    return RUB_OK;
+}
+
 static rub_status scan_all(reader *r, const char *bytes, size_t n, rub_error *err) {
     const char *p = bytes, *end = bytes + n;
     int64_t number = 1;
@@ -177,12 +195,7 @@ static rub_status scan_all(reader *r, const char *bytes, size_t n, rub_error *er
         p = second;
         number = 2;
     }
-    for (; p < end; number++) {
-        const char *stop = line_end(p, end), *last = trimmed(p, stop);
-        if (last > p)
-            RUB_TRY(scan_line(r, p, last, number, err));
-        p = stop < end ? stop + 1 : end;
-    }
+    RUB_TRY(scan_rows(r, bytes, p, end, number, err));
     return r->trace.n_req > 0 ? RUB_OK
                               : rub_error_at(err, RUB_INVALID, r->name, 0, 0,
                                              "has no usable requests, expected at least one");

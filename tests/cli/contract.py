@@ -240,7 +240,13 @@ def interrupted():
 
 
 def on_a_terminal():
-    args = [RUBATO, "simulate", "--trace", "long.csv", *LINEAR]
+    for args, what in (([RUBATO, "simulate", "--trace", "long.csv", *LINEAR], b"simulating:"),
+                       ([RUBATO, "trace", "info", "long.csv"], b"reading bytes:")):
+        shows_progress(args, what)
+
+
+def shows_progress(args, what):
+    name = " ".join(args[1:3])
     ours, theirs = pty.openpty()
     process = subprocess.Popen(args, stdout=subprocess.PIPE, stderr=theirs)
     os.close(theirs)
@@ -255,9 +261,9 @@ def on_a_terminal():
         seen += part
     process.communicate(timeout=60)
     os.close(ours)
-    tell(b"simulating:" in seen and b"s left" in seen and seen.endswith(b"\x1b[K"), "progress on a terminal", seen)
+    tell(what in seen and b"s left" in seen and seen.endswith(b"\x1b[K"), f"{name}: progress on a terminal", seen)
     quiet = subprocess.run(args, capture_output=True)
-    tell(quiet.returncode == 0 and not quiet.stderr, "no progress in a pipe", quiet.stderr)
+    tell(quiet.returncode == 0 and not quiet.stderr, f"{name}: no progress in a pipe", quiet.stderr)
 
 
 def main():

@@ -254,8 +254,43 @@ static void quick_and_general_ways_agree(void **state) {
     assert_true(n_good > 5000 && n_bad > 500);
 }
 
+/* Told 65,536 rows apart, with a share that grows; false stops the read, and nothing is handed out. */
+static bool watch(void *ctx, const char *what, double done, double total, const char *extra) {
+    double *share = ctx;
+    (void)what, (void)extra;
+    assert_true(done / total > share[0] && done <= total);
+    share[0] = done / total;
+    return --share[1] > 0;
+}
+
+static void a_long_read_tells_and_can_be_stopped(void **state) {
+    (void)state;
+    enum { ROWS = 200000 };
+    size_t n = 0, size = 32 + ROWS * 12;
+    char *text = malloc(size);
+    assert_non_null(text);
+    n += (size_t)snprintf(text, size, "arrival_s,input_tok,output_tok\n");
+    for (int i = 0; i < ROWS; i++)
+        n += (size_t)snprintf(text + n, size - n, "%d,1,1\n", i);
+    double share[2] = {0.0, 1e9};
+    rub_progress progress = {.report = watch, .ctx = share};
+    rub_trace_read_def def = rub_trace_read_default();
+    rub_trace t = {0};
+    def.progress = &progress;
+    assert_int_equal(rub_trace_read_memory("long.csv", text, n, &def, &t, NULL, NULL), RUB_OK);
+    assert_true(t.n_req == ROWS && share[1] == 1e9 - 3);
+    rub_trace_clear(&t);
+    share[0] = 0.0;
+    share[1] = 2;
+    assert_int_equal(rub_trace_read_memory("long.csv", text, n, &def, &t, NULL, NULL),
+                     RUB_INTERRUPTED);
+    assert_null(t.arrival_s);
+    free(text);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_long_read_tells_and_can_be_stopped),
         cmocka_unit_test(quick_and_general_ways_agree),
         cmocka_unit_test(formats_are_told_by_their_first_line),
         cmocka_unit_test(years_at_the_ends_are_read),
