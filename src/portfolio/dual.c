@@ -91,6 +91,8 @@ void rub_dual_free(rub_dual *d) {
     free(d);
 }
 
+void rub_dual_watch(rub_dual *d, rub_watch *watch) { d->watch = watch; }
+
 /* ---- blocks ---------------------------------------------------------------------------------- */
 
 /* Best use of a live MW of a pool: idle, inference, training. */
@@ -162,6 +164,8 @@ static void view_of(const rub_dual *d, int32_t site, const double **column) {
 static void price_site(void *ctx, int32_t site, int32_t thread) {
     rub_dual *d = ctx;
     const double *column[RUB_COLUMN_GEN + 6 * 256];
+    if (!rub_watch_go(d->watch, thread == 0))
+        return;
     view_of(d, site, column);
     double best = rub_levels_best(d->l, site, column, NULL, &d->work[thread]);
     rub_levels_follow(d->l, site, column, NULL, &d->work[thread],
@@ -339,6 +343,8 @@ double rub_dual_bound(rub_dual *d, const rub_prices *prices) {
     d->prices = prices;
     rub_parallel_for(chunks, d->n_thread, price_nodes, d);
     rub_parallel_for(d->l->n_site, d->n_thread, price_site, d);
+    if (!rub_watch_go(d->watch, false))
+        return HUGE_VAL;
     memset(d->residual, 0, d->at.n * sizeof(double));
     rub_parallel_for(chunks, d->n_thread, settle_nodes, d);
     for (int32_t s = 0; s < d->l->n_site; s++)

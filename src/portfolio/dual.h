@@ -4,15 +4,19 @@
 
 #include "portfolio/levels.h"
 #include "portfolio/pricing.h"
+#include "portfolio/watch.h"
 
 typedef struct rub_dual rub_dual;
 
 rub_status rub_dual_create(const rub_levels *levels, int32_t n_thread, uint64_t seed,
                            rub_dual **out, rub_error *err);
 void rub_dual_free(rub_dual *dual);
+/* From now on evaluations may be broken off (NULL: they may not). */
+void rub_dual_watch(rub_dual *dual, rub_watch *watch);
 
 /* The bound at prices [USD of objective]: no plan is worth more, whatever the prices (weights must
- * lie in the risk envelope). Cost: one dynamic program a site, in parallel. */
+ * lie in the risk envelope); HUGE_VAL when it was broken off. Cost: one dynamic program a site, in
+ * parallel. */
 double rub_dual_bound(rub_dual *dual, const rub_prices *prices);
 
 /* Improves the bound for at most `turns` evaluations or until it is within gap of value (a plan's

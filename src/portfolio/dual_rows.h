@@ -24,6 +24,7 @@ struct rub_dual {
     const rub_problem *p;
     rub_dual_rows at;
     int32_t n_thread;
+    rub_watch *watch;
     rub_level_work *work; /* by thread */
     uint16_t *path;       /* entries (n_site, n_node) */
     double *site_value;   /* (n_site) */

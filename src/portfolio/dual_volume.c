@@ -82,11 +82,13 @@ static void restart(rub_dual *d, rub_prices *x) {
     gather(d, x, v->best);
     rub_prices_spread_budget(d->p, x);
     v->least = rub_dual_bound(d, x);
+    v->running = isfinite(v->least);
+    if (!v->running)
+        return;
     memcpy(v->mean, d->residual, n * sizeof *v->mean);
     v->f = 0.4;
     v->alpha = 0.3;
     v->red = 0;
-    v->running = true;
     rub_dual_sample(d, 1.0);
 }
 
@@ -119,6 +121,8 @@ static bool turn(rub_dual *d, rub_prices *x, double value) {
                         : v->best[i];
     scatter(d, v->now, x);
     double here = rub_dual_bound(d, x);
+    if (!isfinite(here))
+        return false;
     for (size_t i = 0; i < n; i++)
         agree += v->amount[i] > 0 ? d->residual[i] * v->mean[i] * v->price[i] / v->amount[i] : 0.0;
     for (size_t i = 0; i < n; i++)
@@ -138,6 +142,8 @@ void rub_dual_improve(rub_dual *d, rub_prices *x, double value, double gap_frac,
     rub_volume *v = &d->volume;
     if (afresh || !v->running)
         restart(d, x);
+    if (!v->running)
+        return;
     for (int32_t i = 0; i < turns && v->least - value > gap_frac * fmax(1.0, fabs(value)); i++)
         if (!turn(d, x, value))
             break;

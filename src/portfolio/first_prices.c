@@ -8,6 +8,7 @@
 #include "base/array.h"
 #include "base/tasks.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,12 +22,15 @@ typedef struct play {
     double *mean, *now;  /* (n_node, n_cap) */
     double *best;        /* unit and grid prices of the least bound */
     rub_prices *prices;
+    rub_watch *watch; /* NULL in the first round */
 } play;
 
 static void clear_nodes(void *ctx, int32_t chunk, int32_t thread) {
     play *v = ctx;
     const rub_problem *p = v->p;
     size_t pools = (size_t)rub_market_n_cap(p), r = (size_t)p->n_region;
+    if (!rub_watch_go(v->watch, thread == 0))
+        return;
     for (int32_t n = chunk * CHUNK; n < p->n_node && n < (chunk + 1) * CHUNK; n++) {
         double *unit = v->prices->unit + (size_t)n * (r + 1),
                *grid = v->prices->grid + (size_t)n * r;
@@ -51,11 +55,15 @@ static void keep(play *v, bool store) {
     }
 }
 
-static void run(play *v, int32_t rounds, double *bound) {
+static void run(play *v, int32_t rounds, rub_watch *watch, double *bound) {
     size_t all = (size_t)v->p->n_node * (size_t)rub_market_n_cap(v->p);
     for (int32_t k = 1; k <= rounds; k++) {
+        v->watch = k == 1 ? NULL : watch;
+        rub_dual_watch(v->dual, v->watch);
         rub_parallel_for((v->p->n_node + CHUNK - 1) / CHUNK, v->n_thread, clear_nodes, v);
         double here = rub_dual_bound(v->dual, v->prices);
+        if (!isfinite(here))
+            break;
         if (k == 1 || here < *bound) {
             *bound = here;
             keep(v, true);
@@ -65,11 +73,12 @@ static void run(play *v, int32_t rounds, double *bound) {
             v->mean[i] += 2.0 / (k + 2) * (v->now[i] - v->mean[i]);
     }
     keep(v, false);
+    rub_dual_watch(v->dual, watch);
 }
 
 rub_status rub_first_prices(const rub_problem *p, rub_dual *dual, int32_t n_thread,
                             const double *cap, int32_t rounds, rub_prices *prices, double *bound,
-                            rub_error *err) {
+                            rub_watch *watch, rub_error *err) {
     size_t all = (size_t)p->n_node * (size_t)rub_market_n_cap(p);
     play v = {.p = p, .dual = dual, .n_thread = rub_thread_count(n_thread), .prices = prices};
     v.market = RUB_NEW(rub_market *, v.n_thread);
@@ -83,7 +92,7 @@ rub_status rub_first_prices(const rub_problem *p, rub_dual *dual, int32_t n_thre
         status = rub_market_create(p, &v.market[i], err);
     if (status == RUB_OK) {
         memcpy(v.mean, cap, all * sizeof *cap);
-        run(&v, rounds, bound);
+        run(&v, rounds, watch, bound);
     }
     for (int32_t i = 0; v.market && i < v.n_thread; i++)
         rub_market_free(v.market[i]);

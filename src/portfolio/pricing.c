@@ -18,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
     CHAINS = 4,
@@ -41,17 +40,12 @@ typedef struct solver {
     rub_prices prices;
     double *leaf_weight;              /* of the prices (n_leaf) */
     double *leaf_aim, *weight_before; /* scratch (n_leaf), (n_node) */
-    double bound, started_s;
+    double bound;
+    rub_watch watch;
     bool have_prices, is_warm;
     rub_rng rng;
     int32_t *deck; /* blocks, shuffled: each chain has its share (n_block) */
 } solver;
-
-static double now_s(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static void clear(solver *v) {
     for (int i = 0; i < CHAINS; i++)
@@ -98,10 +92,11 @@ static rub_status first_prices(solver *v, rub_error *err) {
     if (v->is_warm) {
         rub_dual_load(v->dual, v->def->multiplier, &v->prices);
         v->bound = rub_dual_bound(v->dual, &v->prices);
+        rub_dual_watch(v->dual, &v->watch);
         return RUB_OK;
     }
     return rub_first_prices(v->p, v->dual, v->def->n_thread, rub_search_caps(v->best), FIRST_ROUNDS,
-                            &v->prices, &v->bound, err);
+                            &v->prices, &v->bound, &v->watch, err);
 }
 
 static void rescale(const rub_problem *p, rub_prices *x, const double *from) {
@@ -166,15 +161,15 @@ static void run_chain(void *ctx, int32_t i, int32_t thread) {
     solver *v = ctx;
     const int32_t *block;
     int32_t n;
-    (void)thread;
     share_of(v, i, &block, &n);
+    rub_search_watch(v->chain[i], &v->watch, thread == 0);
     /* with few blocks the last chain starts from a plan built from the prices alone */
     bool fresh = i == CHAINS - 1 && v->have_prices && n <= FEW && v->p->n_node <= FEW_NODES;
     if (fresh)
         rub_search_build(v->chain[i], &v->prices);
     if (!fresh || !(rub_search_value(v->chain[i]) > -HUGE_VAL))
         rub_search_copy(v->best, v->chain[i]);
-    for (int m = 0; m < MOVES; m++)
+    for (int m = 0; m < MOVES && rub_watch_go(&v->watch, thread == 0); m++)
         rub_search_move(v->chain[i], v->have_prices ? &v->prices : NULL, block, n);
 }
 
@@ -207,15 +202,6 @@ static double gap(double value, double bound) {
     return fmax(0.0, bound - value) / fmax(1.0, fabs(value));
 }
 
-static bool report(const solver *v, const rub_progress *progress, double spent) {
-    char extra[96];
-    double value = rub_search_value(v->best);
-    snprintf(extra, sizeof extra, "bound $%.4gB, plan $%.4gB, gap %.2f %%", v->bound / 1e9,
-             value / 1e9, 100 * gap(value, v->bound));
-    return rub_progress_report(progress, "planning", fmin(spent, v->def->time_limit_s),
-                               v->def->time_limit_s, extra);
-}
-
 static void turns(solver *v, int32_t n, bool afresh) {
     double bound = v->bound;
     rub_dual_improve(v->dual, &v->prices, rub_search_value(v->best), 0.5 * v->def->gap_frac, n,
@@ -224,9 +210,12 @@ static void turns(solver *v, int32_t n, bool afresh) {
     v->have_prices = true;
 }
 
-static bool out_of_time(const solver *v, int64_t rounds) {
-    return v->def->iterations > 0 ? rounds >= v->def->iterations
-                                  : now_s() - v->started_s >= v->def->time_limit_s;
+/* May the next round begin? */
+static bool more(solver *v, int64_t rounds) {
+    v->watch.bound = v->bound;
+    v->watch.value = rub_search_value(v->best);
+    return rub_watch_go(&v->watch, true) &&
+           !(v->def->iterations > 0 && rounds >= v->def->iterations);
 }
 
 static const uint16_t *sampled(void *ctx, int32_t block) {
@@ -246,25 +235,33 @@ static int32_t turns_of_round(const solver *v) {
     return n < 4 ? 4 : n > TURNS ? TURNS : n;
 }
 
-static rub_outcome improve(solver *v, const rub_progress *progress, int64_t *rounds) {
-    for (*rounds = 0;; ++*rounds) {
-        double value = rub_search_value(v->best), spent = now_s() - v->started_s;
-        if (value > -HUGE_VAL && gap(value, v->bound) <= v->def->gap_frac)
-            return RUB_OUTCOME_GAP;
-        if (out_of_time(v, *rounds))
-            return RUB_OUTCOME_TIME_LIMIT;
-        if (!report(v, progress, spent))
-            return RUB_OUTCOME_STOPPED;
-        if (*rounds == 0) {
-            turns(v, v->is_warm ? WARM_TURNS : FIRST_TURNS, true);
-            if (!v->is_warm)
-                draw_plan(v);
-            continue;
-        }
-        round_of_moves(v);
-        bool moved = follow_risk(v);
-        turns(v, turns_of_round(v), moved);
-    }
+static void first_round(solver *v) {
+    turns(v, v->is_warm ? WARM_TURNS : FIRST_TURNS, true);
+    if (!v->is_warm && rub_watch_go(&v->watch, true))
+        draw_plan(v);
+}
+
+static void later_round(solver *v) {
+    round_of_moves(v);
+    bool moved = follow_risk(v);
+    turns(v, turns_of_round(v), moved);
+}
+
+static bool near_enough(const solver *v) {
+    double value = rub_search_value(v->best);
+    return value > -HUGE_VAL && gap(value, v->bound) <= v->def->gap_frac;
+}
+
+/* Rounds until plan and bound are near enough, or the watch says that it is enough. */
+static rub_outcome improve(solver *v, int64_t *rounds) {
+    for (*rounds = 0; !near_enough(v) && more(v, *rounds); ++*rounds)
+        if (*rounds == 0)
+            first_round(v);
+        else
+            later_round(v);
+    return near_enough(v)                        ? RUB_OUTCOME_GAP
+           : v->watch.state == RUB_WATCH_STOPPED ? RUB_OUTCOME_STOPPED
+                                                 : RUB_OUTCOME_TIME_LIMIT;
 }
 
 static rub_status store_prices(const solver *v, rub_solve_result *result, rub_error *err) {
@@ -340,39 +337,53 @@ static const uint16_t *no_path(void *ctx, int32_t block) {
     return NULL;
 }
 
+/* The plan to begin with: the one given, or one made by insertion. */
+static void first_plan(solver *v) {
+    const rub_problem *p = v->p;
+    const rub_plan *given = v->def->keep_root ? NULL : v->def->warm;
+    bool same_shape = given && given->n_node == p->n_node && given->n_block == p->n_block;
+    bool followed = same_shape && rub_search_follow(v->best, given, true);
+    rub_search_watch(v->best, &v->watch, true);
+    rub_search_watch(v->base, &v->watch, true);
+    if (!followed && large(p))
+        rub_search_place(v->best, no_path, NULL, NULL);
+    else if (!followed)
+        rub_search_build(v->best, NULL);
+    bool found = rub_search_value(v->best) > -HUGE_VAL;
+    for (int32_t b = 0; found && p->n_node <= FEW_NODES && b < 2 * p->n_block; b++)
+        rub_search_reinsert(v->best, b % p->n_block);
+}
+
+/* What the solver's state says, into plan and result. */
+static rub_status answer(solver *v, rub_plan *plan, rub_solve_result *r, rub_error *err) {
+    r->value_usd = rub_search_value(v->best);
+    r->bound_usd = v->bound;
+    r->gap_frac = gap(r->value_usd, r->bound_usd);
+    RUB_TRY(store_prices(v, r, err));
+    RUB_TRY(rub_search_plan(v->best, plan, err));
+    if (!serves_what_must_be(v, plan, r))
+        rub_plan_clear(plan);
+    return RUB_OK;
+}
+
 rub_status rub_pricing_solve(const rub_problem *problem, const rub_solve_def *def,
                              const rub_progress *progress, rub_plan *plan, rub_solve_result *result,
                              rub_error *err) {
-    solver v = {.p = problem, .def = def, .started_s = now_s()};
+    solver v = {.p = problem, .def = def};
     rub_solve_result r = {.method = RUB_METHOD_PRICING};
+    rub_watch_start(&v.watch, progress, def->iterations > 0 ? HUGE_VAL : def->time_limit_s);
     rub_status status = create(&v, err);
-    if (status == RUB_OK) {
-        bool warm = def->warm && !def->keep_root && def->warm->n_node == problem->n_node &&
-                    def->warm->n_block == problem->n_block &&
-                    rub_search_follow(v.best, def->warm, true);
-        if (!warm && large(problem))
-            rub_search_place(v.best, no_path, NULL, NULL);
-        else if (!warm)
-            rub_search_build(v.best, NULL);
-        if (rub_search_value(v.best) > -HUGE_VAL) {
-            for (int32_t b = 0; problem->n_node <= FEW_NODES && b < 2 * problem->n_block; b++)
-                rub_search_reinsert(v.best, b % problem->n_block);
-            status = first_prices(&v, err);
-        }
-        if (status == RUB_OK && rub_search_value(v.best) > -HUGE_VAL) {
-            r.outcome = improve(&v, progress, &r.iterations);
-            r.value_usd = rub_search_value(v.best);
-            r.bound_usd = v.bound;
-            r.gap_frac = gap(r.value_usd, r.bound_usd);
-            status = store_prices(&v, &r, err);
-            if (status == RUB_OK)
-                status = rub_search_plan(v.best, plan, err);
-            if (status == RUB_OK && !serves_what_must_be(&v, plan, &r))
-                rub_plan_clear(plan);
-        } else if (status == RUB_OK)
-            tell_start(&v, &r);
-    }
-    r.seconds = now_s() - v.started_s;
+    if (status == RUB_OK)
+        first_plan(&v);
+    bool found = status == RUB_OK && rub_search_value(v.best) > -HUGE_VAL;
+    if (found)
+        status = first_prices(&v, err);
+    if (found && status == RUB_OK) {
+        r.outcome = improve(&v, &r.iterations);
+        status = answer(&v, plan, &r, err);
+    } else if (status == RUB_OK)
+        tell_start(&v, &r);
+    r.seconds = rub_watch_spent_s(&v.watch);
     clear(&v);
     if (status != RUB_OK) {
         rub_solve_result_clear(&r);

@@ -132,6 +132,11 @@ rub_status rub_search_create(const rub_levels *l, uint64_t seed, const rub_plan 
     return RUB_OK;
 }
 
+void rub_search_watch(rub_search *s, rub_watch *watch, bool caller) {
+    s->watch = watch;
+    s->caller = caller;
+}
+
 void rub_search_copy(const rub_search *from, rub_search *to) {
     part a[PARTS], b[PARTS];
     int n = parts((rub_search *)(uintptr_t)from, a);

@@ -5,6 +5,7 @@
 
 #include "portfolio/levels.h"
 #include "portfolio/pricing.h"
+#include "portfolio/watch.h"
 
 /* A plan as paths of entries, with the sums that its blocks make. */
 typedef struct rub_search rub_search;
@@ -13,6 +14,8 @@ typedef struct rub_search rub_search;
 rub_status rub_search_create(const rub_levels *levels, uint64_t seed, const rub_plan *keep_root,
                              rub_search **out, rub_error *err);
 void rub_search_free(rub_search *search);
+/* From now on moves may be broken off; what stands then is a whole plan. caller: as in rub_watch_go. */
+void rub_search_watch(rub_search *search, rub_watch *watch, bool caller);
 /* Everything but the random stream; both of the same levels. */
 void rub_search_copy(const rub_search *from, rub_search *to);
 

@@ -52,7 +52,7 @@ void rub_search_build(rub_search *s, const rub_prices *prices) {
     put_cheapest(s);
     if (!(s->value > -HUGE_VAL))
         return;
-    for (int32_t b = 0; b < s->p->n_block; b++) {
+    for (int32_t b = 0; b < s->p->n_block && rub_search_go(s); b++) {
         take_out(s, b, 0);
         bool found = rub_search_best_path(s, b, prices, prices ? 0.5 : 0.0);
         rub_search_put(s, b, found ? s->trial : saved(s, 0));
@@ -67,7 +67,7 @@ bool rub_search_place(rub_search *s, const uint16_t *(*path_of)(void *, int32_t)
     put_cheapest(s);
     if (!(s->value > -HUGE_VAL))
         return false;
-    for (int32_t b = 0; b < s->p->n_block; b++) {
+    for (int32_t b = 0; b < s->p->n_block && rub_search_go(s); b++) {
         const uint16_t *path = s->root_action[b] == 255 ? path_of(ctx, b) : NULL;
         take_out(s, b, 0);
         if (path && rub_search_fits(s, b, path))
@@ -277,7 +277,7 @@ bool rub_search_merge(rub_search *s, const rub_search *base, const rub_search *o
     if (adopt(s, other, list, n))
         return true;
     bool any = false;
-    for (int32_t i = 0; n > 1 && i < n; i++)
+    for (int32_t i = 0; n > 1 && i < n && rub_search_go(s); i++)
         any = adopt(s, other, &list[i], 1) || any;
     return any;
 }

@@ -189,11 +189,13 @@ static bool raise_mu(rub_search *s, int32_t block, double factor) {
 }
 
 bool rub_search_best_path(rub_search *s, int32_t block, const rub_prices *prices, double blend) {
+    if (!rub_search_go(s))
+        return false;
     fill_limits(s, block, prices, blend);
     fill_own(s, block, prices, blend);
     for (int round = 0; round < BUDGET_ROUNDS; round++) {
         fill_money(s, block, s->weight, prices, blend);
-        if (!run(s, block, s->weight))
+        if (!rub_search_go(s) || !run(s, block, s->weight))
             return false;
         if (!raise_mu(s, block, 3.0))
             return true;

@@ -20,6 +20,8 @@ struct rub_search {
     rub_market *market;
     rub_level_work work;
     rub_rng rng;
+    rub_watch *watch;
+    bool caller;
     int32_t n_cap, n_leaf;
     uint16_t *path;      /* entry of each block at each node (n_block, n_node) */
     int32_t *site_of;    /* (n_block) */
@@ -69,6 +71,8 @@ void rub_search_judge(rub_search *s);  /* value, leaves, spend */
 void rub_search_weigh(rub_search *s);  /* weights of nodes from the leaves' risk weights */
 void rub_search_reset(rub_search *s);  /* no block in */
 bool rub_search_fits(rub_search *s, int32_t block, const uint16_t *path); /* limits and budgets */
+
+static inline bool rub_search_go(const rub_search *s) { return rub_watch_go(s->watch, s->caller); }
 
 static inline const rub_level_entry *rub_search_entry(const rub_search *s, int32_t block,
                                                       int32_t node, uint16_t e) {
