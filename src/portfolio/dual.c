@@ -313,8 +313,7 @@ static double budgets(rub_dual *d) {
     for (int32_t n = 0; n < p->n_node; n++)
         if (rub_is_budget_row(p, n)) {
             double most = p->budget_usd[p->budget_of_quarter[p->tree->quarter[n]]];
-            left[n] += most;
-            sum += d->prices->budget[n] * most;
+            sum += limit(d->prices->budget[n], most, &left[n]);
         }
     for (int32_t n = 0; n < p->n_node; n++)
         if (!rub_is_budget_row(p, n))

@@ -18,9 +18,10 @@ typedef struct play {
     const rub_problem *p;
     rub_dual *dual;
     int32_t n_thread;
-    rub_market **market; /* by thread */
-    double *mean, *now;  /* (n_node, n_cap) */
-    double *best;        /* unit and grid prices of the least bound */
+    rub_market **market;     /* by thread */
+    double *mean, *now;      /* (n_node, n_cap) */
+    rub_market_basis *basis; /* (n_node) */
+    double *best;            /* unit and grid prices of the least bound */
     rub_prices *prices;
     rub_watch *watch; /* NULL in the first round */
 } play;
@@ -34,7 +35,7 @@ static void clear_nodes(void *ctx, int32_t chunk, int32_t thread) {
     for (int32_t n = chunk * CHUNK; n < p->n_node && n < (chunk + 1) * CHUNK; n++) {
         double *unit = v->prices->unit + (size_t)n * (r + 1),
                *grid = v->prices->grid + (size_t)n * r;
-        rub_market_clear(v->market[thread], n, v->mean + (size_t)n * pools, NULL, unit);
+        rub_market_reclear(v->market[thread], n, v->mean + (size_t)n * pools, &v->basis[n], unit);
         rub_market_grid_prices(v->market[thread], n, grid);
         for (size_t i = 0; i <= r; i++)
             unit[i] *= v->prices->weight[n];
@@ -84,8 +85,9 @@ rub_status rub_first_prices(const rub_problem *p, rub_dual *dual, int32_t n_thre
     v.market = RUB_NEW(rub_market *, v.n_thread);
     v.mean = RUB_NEW(double, all);
     v.now = RUB_NEW(double, all);
+    v.basis = RUB_NEW(rub_market_basis, p->n_node);
     v.best = RUB_NEW(double, (size_t)p->n_node *(size_t)(2 * p->n_region + 1));
-    rub_status status = v.market && v.mean && v.now && v.best
+    rub_status status = v.market && v.mean && v.now && v.basis && v.best
                             ? RUB_OK
                             : rub_error_set(err, RUB_NO_MEMORY, "out of memory for prices");
     for (int32_t i = 0; status == RUB_OK && i < v.n_thread; i++)
@@ -99,6 +101,7 @@ rub_status rub_first_prices(const rub_problem *p, rub_dual *dual, int32_t n_thre
     free(v.market);
     free(v.mean);
     free(v.now);
+    free(v.basis);
     free(v.best);
     return status;
 }

@@ -1,4 +1,5 @@
-#include "portfolio/market.h"
+/* Market: one node's linear program, solved from doing nothing by the bounded primal simplex. */
+#include "portfolio/market_state.h"
 
 #include "base/array.h"
 
@@ -6,33 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EPS 1e-9
+#define EPS RUB_MARKET_EPS
 
-typedef enum use { TRAIN, INFER, SERVED, MUST, RENT_IN, RENT_OUT, SHIP } use;
-
-/* A structural column: what it is, its objective per unit and its bound. */
-typedef struct column {
-    use kind;
-    int32_t a, b; /* pool's region and generation, demand, market and step, link */
-    double worth, most;
-} column;
-
-struct rub_market {
-    const rub_problem *p;
-    int32_t max_row, max_col;
-    int32_t m, n;    /* rows, structural columns */
-    column *col;     /* (max_col) */
-    double *t;       /* tableau, m rows of n + m columns */
-    double *reduced; /* (n + m) */
-    double *rhs;     /* basic values (m) */
-    double *most;    /* bounds of all columns (n + m) */
-    int32_t *basis;  /* (m) */
-    int8_t *at_most; /* nonbasic at its bound (n + m) */
-    int32_t width;
-    double unit[2]; /* inference, training: compute units that count as one here, so that a MW
-                       gives about one and all columns are of one size */
-    double dearest; /* largest worth of a column */
-};
+typedef rub_market_column column;
 
 int32_t rub_market_n_cap(const rub_problem *p) { return p->n_region * p->n_gen * 2; }
 
@@ -44,7 +21,8 @@ rub_status rub_market_create(const rub_problem *p, rub_market **out, rub_error *
     k->max_row = p->n_region * p->n_gen * 2 + 2 * p->n_region + 1;
     k->max_col = p->n_region * p->n_gen * 3 + 2 * p->n_demand + 2 * (p->n_region + 1) * p->n_step +
                  p->n_link;
-    size_t all = (size_t)(k->max_row + k->max_col);
+    k->max_id = k->max_col + p->n_region * (p->n_gen + 2) + 1;
+    size_t all = (size_t)(k->max_row + k->max_col), rows = (size_t)k->max_row;
     k->col = RUB_NEW(column, k->max_col);
     k->t = RUB_NEW(double, (size_t)k->max_row *all);
     k->reduced = RUB_NEW(double, all);
@@ -52,7 +30,17 @@ rub_status rub_market_create(const rub_problem *p, rub_market **out, rub_error *
     k->most = RUB_NEW(double, all);
     k->basis = RUB_NEW(int32_t, k->max_row);
     k->at_most = RUB_NEW(int8_t, all);
-    if (!k->col || !k->t || !k->reduced || !k->rhs || !k->most || !k->basis || !k->at_most) {
+    k->row_id = RUB_NEW(int32_t, k->max_row);
+    k->limit = RUB_NEW(double, k->max_row);
+    k->place = RUB_NEW(int32_t, k->max_id);
+    k->basic = RUB_NEW(bool, all);
+    k->inverse = RUB_NEW(double, rows *rows);
+    k->work = RUB_NEW(double, rows * 2 * rows);
+    k->price = RUB_NEW(double, rows);
+    k->row_alpha = RUB_NEW(double, all);
+    if (!k->col || !k->t || !k->reduced || !k->rhs || !k->most || !k->basis || !k->at_most ||
+        !k->row_id || !k->limit || !k->place || !k->basic || !k->inverse || !k->work || !k->price ||
+        !k->row_alpha) {
         rub_market_free(k);
         return rub_error_set(err, RUB_NO_MEMORY, "out of memory for the market");
     }
@@ -63,22 +51,20 @@ rub_status rub_market_create(const rub_problem *p, rub_market **out, rub_error *
 void rub_market_free(rub_market *k) {
     if (!k)
         return;
-    free(k->col);
-    free(k->t);
-    free(k->reduced);
-    free(k->rhs);
-    free(k->most);
-    free(k->basis);
-    free(k->at_most);
+    void *all[] = {k->col,   k->t,       k->reduced, k->rhs,   k->most,
+                   k->basis, k->at_most, k->row_id,  k->limit, k->place,
+                   k->basic, k->inverse, k->work,    k->price, k->row_alpha};
+    for (size_t i = 0; i < RUB_LEN(all); i++)
+        free(all[i]);
     free(k);
 }
 
 /* ---- building ------------------------------------------------------------------------------- */
 
-/* Rows: balances 0..n_region (training last), then grid, then pools as they come. */
-static void add(rub_market *k, use kind, int32_t a, int32_t b, double worth, double most) {
+static void add(rub_market *k, rub_market_use kind, int32_t a, int32_t b, double worth,
+                double most) {
     if (most > 0)
-        k->col[k->n++] = (column){kind, a, b, worth, most};
+        k->col[k->n++] = (column){kind, a, b, worth, most, 0, 0, {0}, {0}};
 }
 
 /* What a MW of the best generation gives. */
@@ -144,36 +130,45 @@ static double *cell(rub_market *k, int32_t row, int32_t col) {
     return &k->t[(size_t)row * (size_t)k->width + (size_t)col];
 }
 
-static void fill_column(rub_market *k, int32_t j, int32_t node) {
+static void put(column *c, int32_t row, double value) {
+    c->row[c->n_entry] = row;
+    c->value[c->n_entry++] = value;
+}
+
+/* Coefficients in the balances, and the id. */
+static void describe(const rub_market *k, column *c, int32_t node) {
     const rub_problem *p = k->p;
-    const column *c = &k->col[j];
+    int32_t pools = 2 * p->n_region * p->n_gen, loads = pools + 2 * p->n_demand,
+            steps = loads + 2 * (p->n_region + 1) * p->n_step;
     size_t gen = (size_t)node * (size_t)p->n_gen + (size_t)c->b;
     switch (c->kind) {
     case TRAIN:
-        *cell(k, p->n_region, j) = -p->train_per_mw[gen] / k->unit[1];
+        put(c, p->n_region, -p->train_per_mw[gen] / k->unit[1]);
+        c->id = 2 * (c->a * p->n_gen + c->b);
         break;
     case INFER:
-        *cell(k, c->a, j) = -p->tok_per_s_per_mw[gen] / k->unit[0];
+        put(c, c->a, -p->tok_per_s_per_mw[gen] / k->unit[0]);
+        c->id = 2 * (c->a * p->n_gen + c->b) + 1;
         break;
     case SERVED:
     case MUST:
-        *cell(k, balance_of(p, c->a), j) = 1.0;
+        put(c, balance_of(p, c->a), 1.0);
+        c->id = pools + 2 * c->a + (c->kind == MUST);
         break;
     case RENT_IN:
-        *cell(k, c->a, j) = -1.0;
-        break;
     case RENT_OUT:
-        *cell(k, c->a, j) = 1.0;
+        put(c, c->a, c->kind == RENT_IN ? -1.0 : 1.0);
+        c->id = loads + 2 * (c->a * p->n_step + c->b) + (c->kind == RENT_OUT);
         break;
     case SHIP:
-        *cell(k, p->study->link[c->a].from, j) = 1.0;
-        *cell(k, p->study->link[c->a].to, j) = -1.0;
+        put(c, p->study->link[c->a].from, 1.0);
+        put(c, p->study->link[c->a].to, -1.0);
+        c->id = steps + c->a;
         break;
     }
 }
 
-/* Pools with capacity: a column for inference; on training fabric one for training too, and then a
- * row that holds the two together (a pool of one use is bounded by its column). */
+/* Pools with capacity: a column for inference; on training fabric one for training too. */
 static void add_pools(rub_market *k, int32_t node, const double *cap) {
     const rub_problem *p = k->p;
     for (int32_t r = 0; r < p->n_region; r++) {
@@ -186,43 +181,65 @@ static void add_pools(rub_market *k, int32_t node, const double *cap) {
     }
 }
 
-static void build(rub_market *k, int32_t node, const double *cap) {
+static int32_t new_row(rub_market *k, int32_t number, double limit) {
+    k->row_id[k->m] = k->max_col + number;
+    k->limit[k->m] = limit;
+    return k->m++;
+}
+
+/* Rows: balances 0..n_region (training last), grids that have a limit, then a row for each pool that has
+ * two uses (one of one use is bounded by its column). */
+static void add_rows(rub_market *k, int32_t node) {
     const rub_problem *p = k->p;
+    for (int32_t i = 0; i <= p->n_region; i++)
+        new_row(k, i, 0.0);
+    for (int32_t r = 0; r < p->n_region; r++) {
+        double grid = p->grid_mw[(size_t)node * (size_t)p->n_region + (size_t)r];
+        if (!isfinite(grid))
+            continue;
+        int32_t row = new_row(k, p->n_region + 1 + r, grid);
+        for (int32_t j = 0; j < k->n && k->col[j].kind <= INFER; j++)
+            if (k->col[j].a == r)
+                put(&k->col[j], row, 1.0);
+    }
+    for (int32_t j = 0; j + 1 < k->n; j++)
+        if (k->col[j].kind == TRAIN) { /* its INFER column follows */
+            int32_t pool = k->col[j].a * p->n_gen + k->col[j].b,
+                    row = new_row(k, 2 * p->n_region + 1 + pool, k->col[j + 1].most);
+            put(&k->col[j], row, 1.0);
+            put(&k->col[j + 1], row, 1.0);
+        }
+}
+
+void rub_market_list(rub_market *k, int32_t node, const double *cap) {
     k->n = k->m = 0;
     k->dearest = 0.0;
     set_units(k, node);
     add_pools(k, node, cap);
     add_loads(k, node);
-    k->width = k->n + k->max_row;
-    memset(k->t, 0, (size_t)k->max_row * (size_t)k->width * sizeof *k->t);
-    k->m = p->n_region + 1;
     for (int32_t j = 0; j < k->n; j++)
-        fill_column(k, j, node);
-    for (int32_t i = 0; i < k->m; i++)
-        k->rhs[i] = 0.0;
-    for (int32_t r = 0; r < p->n_region; r++) {
-        double grid = p->grid_mw[(size_t)node * (size_t)p->n_region + (size_t)r];
-        if (!isfinite(grid))
-            continue;
-        for (int32_t j = 0; j < k->n; j++)
-            if ((k->col[j].kind == TRAIN || k->col[j].kind == INFER) && k->col[j].a == r)
-                *cell(k, k->m, j) = 1.0;
-        k->rhs[k->m++] = grid;
+        describe(k, &k->col[j], node);
+    add_rows(k, node);
+    for (int32_t j = 0; j < k->n + k->m; j++) {
+        k->most[j] = j < k->n ? k->col[j].most : HUGE_VAL;
+        k->dearest = j < k->n ? fmax(k->dearest, fabs(k->col[j].worth)) : k->dearest;
     }
-    for (int32_t j = 0; j + 1 < k->n; j++)
-        if (k->col[j].kind == TRAIN) { /* its INFER column follows */
-            *cell(k, k->m, j) = *cell(k, k->m, j + 1) = 1.0;
-            k->rhs[k->m++] = k->col[j + 1].most;
-        }
+}
+
+/* The tableau of doing nothing. */
+static void build(rub_market *k) {
+    k->width = k->n + k->m;
+    memset(k->t, 0, (size_t)k->m * (size_t)k->width * sizeof *k->t);
     for (int32_t j = 0; j < k->n + k->m; j++) {
         k->at_most[j] = 0;
-        k->most[j] = j < k->n ? k->col[j].most : HUGE_VAL;
         k->reduced[j] = j < k->n ? k->col[j].worth : 0.0;
-        k->dearest = fmax(k->dearest, fabs(k->reduced[j]));
+        for (int32_t e = 0; j < k->n && e < k->col[j].n_entry; e++)
+            *cell(k, k->col[j].row[e], j) = k->col[j].value[e];
     }
     for (int32_t i = 0; i < k->m; i++) {
         *cell(k, i, k->n + i) = 1.0;
         k->basis[i] = k->n + i;
+        k->rhs[i] = k->limit[i];
     }
 }
 
@@ -397,12 +414,9 @@ static void trim(const rub_problem *p, int32_t node, rub_plan *plan) {
         trim_one(p, node, i / p->n_step, &plan->rent_out[step + (size_t)i], plan);
 }
 
-double rub_market_clear(rub_market *k, int32_t node, const double *cap, rub_plan *plan,
-                        double *unit_price) {
+double rub_market_answer(rub_market *k, int32_t node, rub_plan *plan, double *unit_price) {
     const rub_problem *p = k->p;
     double worth = 0.0;
-    build(k, node, cap);
-    solve(k);
     if (plan)
         clear_node(p, node, plan);
     for (int32_t j = 0; j < k->n; j++)
@@ -428,6 +442,14 @@ double rub_market_clear(rub_market *k, int32_t node, const double *cap, rub_plan
     for (int32_t m = 0; unit_price && m <= p->n_region; m++)
         unit_price[m] = fmax(0.0, -k->reduced[k->n + m]) / unit_of(k, m);
     return worth;
+}
+
+double rub_market_clear(rub_market *k, int32_t node, const double *cap, rub_plan *plan,
+                        double *unit_price) {
+    rub_market_list(k, node, cap);
+    build(k);
+    solve(k);
+    return rub_market_answer(k, node, plan, unit_price);
 }
 
 void rub_market_grid_prices(const rub_market *k, int32_t node, double *grid_price) {

@@ -23,7 +23,19 @@ int32_t rub_market_n_cap(const rub_problem *problem);
 double rub_market_clear(rub_market *market, int32_t node, const double *cap, rub_plan *plan,
                         double *unit_price);
 
-/* After rub_market_clear at node: what one more MW of grid is worth (n_region). */
+/* The basis of a node's last clearing. {0}: none yet. */
+#define RUB_MARKET_BASIS_ROWS 48
+typedef struct rub_market_basis {
+    uint16_t n, id[RUB_MARKET_BASIS_ROWS];
+    uint8_t has[96]; /* rows that there were, by id */
+} rub_market_basis;
+
+/* The same worth and prices from the basis of an earlier clearing of the node, which becomes this one's. Ten
+ * times as fast where the market has changed little. */
+double rub_market_reclear(rub_market *market, int32_t node, const double *cap,
+                          rub_market_basis *basis, double *unit_price);
+
+/* After rub_market_clear or rub_market_reclear at node: what one more MW of grid is worth (n_region). */
 void rub_market_grid_prices(const rub_market *market, int32_t node, double *grid_price);
 
 /* No market can be worth more than this plus sum of cap * rub_market_mw_price, at any prices of 0 or more

@@ -36,6 +36,7 @@ static int parts(rub_search *s, part *out) {
         {(void **)&s->n_cut, n, 1, true},
         {(void **)&s->cut_usd, n * cuts, d, true},
         {(void **)&s->cut_price, n * cuts * (2 * r + 1), d, true},
+        {(void **)&s->basis, n, sizeof *s->basis, true},
         {(void **)&s->leaf_npv, n, d, true},
         {(void **)&s->leaf_weight, n, d, true},
         {(void **)&s->site_of, b, sizeof(int32_t), false},
@@ -188,7 +189,8 @@ static void keep_prices(rub_search *s, int32_t n, const double *price) {
 
 static void clear_market(rub_search *s, int32_t n) {
     double price[2 * 64 + 1];
-    double usd = rub_market_clear(s->market, n, s->cap + (size_t)n * (size_t)s->n_cap, NULL, price);
+    double usd = rub_market_reclear(s->market, n, s->cap + (size_t)n * (size_t)s->n_cap,
+                                    &s->basis[n], price);
     rub_market_grid_prices(s->market, n, price + s->p->n_region + 1);
     if (s->n_cut[n] > 0)
         estimate(s, n);

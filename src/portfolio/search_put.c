@@ -36,9 +36,9 @@ static double added_exactly(rub_search *s, int32_t n, int32_t region, int32_t ge
            *pool = cap + (region * s->p->n_gen + gen) * 2 + training, before = s->usd[n],
            was = *pool;
     if (s->loose[n])
-        before = rub_market_clear(s->market, n, cap, NULL, NULL);
+        before = rub_market_reclear(s->market, n, cap, &s->basis[n], NULL);
     *pool += mw;
-    double after = rub_market_clear(s->market, n, cap, NULL, NULL);
+    double after = rub_market_reclear(s->market, n, cap, &s->basis[n], NULL);
     *pool = was;
     return (after - before) / mw;
 }

@@ -34,11 +34,12 @@ struct rub_search {
 
     /* What the market is worth at the present cap. Exact by linear program; in between an upper
      * estimate from the prices of earlier ones (any prices bound the market from above). */
-    double *usd;       /* (n_node) */
-    bool *loose;       /* usd is an estimate (n_node) */
-    uint8_t *n_cut;    /* (n_node) */
-    double *cut_usd;   /* estimate by each set of prices, at the present cap (n_node, CUTS) */
-    double *cut_price; /* unit prices, then grid prices (n_node, CUTS, 2 n_region + 1) */
+    double *usd;             /* (n_node) */
+    bool *loose;             /* usd is an estimate (n_node) */
+    uint8_t *n_cut;          /* (n_node) */
+    double *cut_usd;         /* estimate by each set of prices, at the present cap (n_node, CUTS) */
+    rub_market_basis *basis; /* of the last clearing (n_node) */
+    double *cut_price;       /* unit prices, then grid prices (n_node, CUTS, 2 n_region + 1) */
 
     /* nodes whose cap a move has changed, and what stood there before it */
     int32_t *touched, n_touched;

@@ -124,8 +124,46 @@ static void warm_is_never_worse(void **state) {
     assert_true(judged > 80);
 }
 
+/* ---- a node's market from an earlier basis ------------------------------------------------------ */
+
+/* Capacity comes, goes and changes; worth and what the prices bound must be those of a solve from nothing. */
+static void reclearing_is_clearing(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= 200; seed++) {
+        rub_rng rng = rub_rng_make(seed, 8);
+        fixture f = random_problem(seed, 4, 30);
+        random_hard_limits(&f, seed);
+        const rub_problem *p = fixture_bind(&f);
+        rub_market *market = NULL;
+        rub_market_basis basis = {0};
+        int32_t pools = rub_market_n_cap(p);
+        double cap[64] = {0};
+        assert_int_equal(rub_market_create(p, &market, NULL), RUB_OK);
+        for (int turn = 0; turn < 60; turn++) {
+            int32_t node = turn < 50 ? 0 : pick(&rng, 0, p->n_node - 1),
+                    k = pick(&rng, 0, pools - 1);
+            double unit[8], grid[8];
+            cap[k] = chance(&rng, 0.3) ? 0.0 : fmax(0.0, cap[k] + uniform(&rng, -4, 5));
+            double cold = rub_market_clear(market, node, cap, NULL, NULL);
+            double warm = rub_market_reclear(market, node, cap, &basis, unit);
+            rub_market_grid_prices(market, node, grid);
+            double dual = rub_market_constant(p, node, unit, grid);
+            for (int32_t i = 0; i < pools; i++)
+                dual += cap[i] * rub_market_mw_price(p, node, i / 2 / p->n_gen, i / 2 % p->n_gen,
+                                                     i % 2, unit, grid);
+            double slack = 1e-7 * (1.0 + fabs(cold));
+            if (fabs(cold - warm) > slack || fabs(dual - cold) > 10 * slack)
+                fail_msg("seed %d turn %d: %.12g from nothing, %.12g warm, %.12g by prices",
+                         (int)seed, turn, cold, warm, dual);
+        }
+        rub_market_free(market);
+        fixture_free(&f);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(plan_does_not_depend_on_threads),
-                                       cmocka_unit_test(warm_is_never_worse)};
+                                       cmocka_unit_test(warm_is_never_worse),
+                                       cmocka_unit_test(reclearing_is_clearing)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
