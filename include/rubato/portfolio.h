@@ -241,8 +241,8 @@ typedef struct rub_alternative {
 } rub_alternative;
 
 /* All alternatives of the first block of each behaviour in each site. *out is malloc'ed (*n). Cost: one
- * dynamic program each. */
-rub_status rub_plan_alternatives(const rub_problem *problem, const rub_plan *plan,
+ * dynamic program each, and the market of the nodes that it changes. n_thread 0: all cores. */
+rub_status rub_plan_alternatives(const rub_problem *problem, const rub_plan *plan, int32_t n_thread,
                                  rub_alternative **out, size_t *n, rub_error *err);
 
 /* ---- evaluation, sharing no code with the solvers ------------------------------------------- */

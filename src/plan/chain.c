@@ -97,7 +97,8 @@ static rub_status decide(const rub_study *study, const rub_plan_def *def,
     if (r->solve.outcome == RUB_OUTCOME_INFEASIBLE)
         return RUB_OK;
     RUB_TRY(rub_plan_evaluate(&r->problem, &r->plan, &r->evaluation, err));
-    return rub_plan_alternatives(&r->problem, &r->plan, &r->alternative, &r->n_alternative, err);
+    return rub_plan_alternatives(&r->problem, &r->plan, def->solve.n_thread, &r->alternative,
+                                 &r->n_alternative, err);
 }
 
 /* Three questions share the time: what today's decisions gain from the tree, what knowing would
