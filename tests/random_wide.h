@@ -128,6 +128,10 @@ static inline void random_wide(uint64_t seed, wide_workload *w) {
         d->prefix_cache = true;
         random_hashes(&rng, t, d->block_size_tok * (int32_t)between(&rng, 1, 4));
     }
+    if (d->prefix_cache && d->max_loras == 0 && rub_rng_uniform(&rare) < 0.5) {
+        d->offload_blocks = between(&rare, 1, 2 * d->kv_blocks);
+        d->offload_tok_per_s = rub_rng_uniform(&rare) < 0.3 ? 128000.0 / 7 : 200000.0;
+    }
     if (d->router == RUB_ROUTER_PREFIX && !d->prefix_cache)
         d->router = RUB_ROUTER_POWER_OF_TWO;
     if (rub_rng_uniform(&rng) < 0.3)

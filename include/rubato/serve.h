@@ -168,6 +168,10 @@ typedef struct rub_serve_def {
     double spec_draft_s; /* time of drafting one token, all decodes of a step together [s] */
     int32_t max_loras;   /* vllm: adapters in one iteration (trace->adapter); 0: any */
     bool prefix_cache;   /* vllm: prompts' blocks by trace->hashes */
+    /* prefix cache: what is evicted goes to host memory of so many KV blocks in each replica, and is
+     * fetched from there, one request after the other, at so many tokens/s. 0: no host memory */
+    int64_t offload_blocks;
+    double offload_tok_per_s;
     /* routing */
     double affinity_slack; /* prefix: outstanding may exceed the least by this factor, and by 8 */
     double slo_ttft_s, slo_tpot_s;  /* slo: targets [s]; 0 = none */
@@ -216,6 +220,7 @@ typedef struct rub_serve_totals {
     double kv_block_s;      /* blocks in use * time in iterations, summed over replicas */
     int64_t kv_most_blocks; /* most in use in any replica at once */
     double end_s;           /* end of the last iteration */
+    int64_t fetched_tok;    /* from host memory */
     double lockstep_s; /* attention-DP: of busy_s, ranks' mean time waiting for the slowest one */
     /* disaggregated: */
     double prefill_busy_s; /* of busy_s, in the prefill pool */

@@ -25,6 +25,7 @@ typedef struct simulate_settings {
         *e2e, *requests;
     int async, rank_router;
     int64_t attention_dp, ep;
+    double offload_gb, offload_link_gb;
     double host_s;
     int policy, router, engine, order, reserve, decode_router, scaler;
     rub_option_values groups, failures;

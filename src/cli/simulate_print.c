@@ -177,6 +177,7 @@ static json_t *prefix_cache(const simulation *sim) {
     }
     json_object_set_new(o, "hit_rate", json_real(rub_hit_rate(&all)));
     json_object_set_new(o, "cached_tok", json_integer(all.cached_tok));
+    json_object_set_new(o, "fetched_tok", json_integer(sim->totals.fetched_tok));
     json_object_set_new(o, "tenants", tenants);
     return o;
 }
@@ -294,6 +295,8 @@ static void hits_line(const simulation *sim) {
         if (sim->hits[k].n_req > 0)
             printf("%s tenant %d %.1f %%", n++ ? "," : ";", k, 100 * rub_hit_rate(&sim->hits[k]));
     printf("%s\n", n == 8 ? ", ..." : "");
+    if (sim->def.offload_blocks > 0)
+        printf("host memory: %.4g tokens fetched\n", (double)sim->totals.fetched_tok);
 }
 
 /* In a closed loop what is offered is what is served, over the whole run. */

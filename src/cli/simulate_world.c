@@ -5,6 +5,27 @@
 
 #include <stdio.h>
 
+/* KV of a token in a replica: a deployment states it by accelerator, what moves is all of it. */
+static rub_status kv_bytes(const simulate_settings *s, const simulation *sim, double *out,
+                           rub_error *err) {
+    *out = s->kv_bytes > 0 ? s->kv_bytes
+           : sim->deployed ? sim->memory.kv_bytes_per_tok * sim->deployment.tp
+                           : 0.0;
+    return *out > 0 ? RUB_OK
+                    : rub_error_set(err, RUB_INVALID,
+                                    "--kv-bytes is absent, expected the KV of one token in bytes");
+}
+
+static rub_status offload(const simulate_settings *s, simulation *sim, rub_error *err) {
+    double kv = 0.0;
+    if (!(s->offload_gb > 0))
+        return RUB_OK;
+    RUB_TRY(kv_bytes(s, sim, &kv, err));
+    sim->def.offload_blocks = (int64_t)(s->offload_gb * 1e9 / (kv * sim->def.block_size_tok));
+    sim->def.offload_tok_per_s = s->offload_link_gb * 1e9 / kv;
+    return RUB_OK;
+}
+
 static rub_status pools(const simulate_settings *s, simulation *sim, rub_error *err) {
     double latency_s = 0.0;
     if (s->prefill_replicas == 0 && s->decode_replicas == 0)
@@ -13,13 +34,8 @@ static rub_status pools(const simulate_settings *s, simulation *sim, rub_error *
         return rub_error_set(err, RUB_INVALID,
                              "expected both --prefill-replicas and --decode-replicas");
     RUB_TRY(rub_simulation_seconds("link-latency", s->link_latency, &latency_s, err));
-    /* a deployment states its KV by accelerator; a transfer takes all of the replica's */
-    double kv = s->kv_bytes > 0 ? s->kv_bytes
-                : sim->deployed ? sim->memory.kv_bytes_per_tok * sim->deployment.tp
-                                : 0.0;
-    if (!(kv > 0))
-        return rub_error_set(err, RUB_INVALID,
-                             "--kv-bytes is absent, expected the KV of one token in bytes");
+    double kv = 0.0;
+    RUB_TRY(kv_bytes(s, sim, &kv, err));
     sim->disagg = (rub_serve_disagg){.n_prefill = (int32_t)s->prefill_replicas,
                                      .n_decode = (int32_t)s->decode_replicas,
                                      .decode_router = (rub_router)s->decode_router,
@@ -95,6 +111,7 @@ static rub_status autoscaler(const simulate_settings *s, simulation *sim, rub_er
 
 rub_status rub_simulation_define_world(const simulate_settings *s, simulation *sim,
                                        rub_error *err) {
+    RUB_TRY(offload(s, sim, err));
     RUB_TRY(pools(s, sim, err));
     RUB_TRY(failures(s, sim, err));
     return autoscaler(s, sim, err);

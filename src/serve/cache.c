@@ -114,10 +114,23 @@ static void close_gap(rub_cache *c, int32_t gap) {
     c->bucket[gap] = 0;
 }
 
-void rub_cache_evict(rub_cache *c) {
+uint64_t rub_cache_evict(rub_cache *c) {
     int32_t e = c->oldest;
+    uint64_t hash = c->entry[e].hash;
     unlink_idle(c, e);
     close_gap(c, find(c, c->entry[e].hash));
     c->free_entry[c->n_free++] = e;
     c->n--;
+    return hash;
+}
+
+void rub_cache_keep(rub_cache *c, uint64_t hash) {
+    if (rub_cache_has(c, hash))
+        rub_cache_hold(c, hash);
+    else {
+        if (c->n_free == 0)
+            rub_cache_evict(c);
+        rub_cache_insert(c, hash);
+    }
+    rub_cache_release(c, hash);
 }

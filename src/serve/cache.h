@@ -35,6 +35,11 @@ void rub_cache_hold(rub_cache *cache, uint64_t hash);    /* present */
 void rub_cache_release(rub_cache *cache, uint64_t hash); /* present and held */
 bool rub_cache_has(const rub_cache *cache, uint64_t hash);
 void rub_cache_insert(rub_cache *cache, uint64_t hash); /* absent, n < cap; held once */
-void rub_cache_evict(rub_cache *cache);                 /* the oldest held by nobody; n_idle > 0 */
+uint64_t
+rub_cache_evict(rub_cache *cache); /* the oldest held by nobody, which there is; its hash */
+
+/* As a cache of blocks that nobody holds (host memory): makes it the newest, and the oldest goes when
+ * there is no room. */
+void rub_cache_keep(rub_cache *cache, uint64_t hash);
 
 #endif

@@ -56,6 +56,7 @@ rub_status rub_kinds_init(rub_kinds *k, const rub_run *base) {
     if (d->disagg) {
         k->run[0].hands_over = true;
         k->def[1].prefix_cache = false;
+        k->def[1].offload_blocks = 0;
     }
     return RUB_OK;
 }

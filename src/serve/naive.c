@@ -43,6 +43,8 @@ static void destroy(rub_replica *s) {
     clear(&s->running);
     clear(&s->parked);
     clear(&s->pulling);
+    clear(&s->fetching);
+    free(s->host);
     for (size_t k = 0; k < RUB_MAX_PP; k++)
         clear(&s->batch[k]);
     free(s->sent[0].id);
@@ -115,7 +117,7 @@ rub_status rub_naive_admit(rub_replica *s, size_t at, int64_t tokens, int64_t kv
 }
 
 int64_t rub_naive_held(const rub_replica *s) {
-    size_t n = s->running.n + s->pulling.n;
+    size_t n = s->running.n + s->pulling.n + s->fetching.n;
     for (size_t k = 0; k < RUB_MAX_PP; k++)
         n += s->batch[k].n;
     return (int64_t)n;
@@ -160,6 +162,7 @@ static double through_stages(rub_replica *s, double duration) {
 /* Forms a batch; stuck when there is nothing to do. */
 static rub_status form(rub_replica *s) {
     int64_t restarts = s->totals.n_restart;
+    RUB_TRY(rub_naive_fetched(s));
     RUB_TRY(rub_naive_form(s));
     /* the only one running sent itself back: admit it now */
     if (rub_naive_forming(s)->n == 0 && s->n_batch == 0 && s->totals.n_restart > restarts)
@@ -297,10 +300,16 @@ static rub_status fill(rub_replica *s) {
     return RUB_OK;
 }
 
-/* The end of the first batch, or when the scheduler is free to form another, if it is earlier. */
+/* When a batch can be formed that could not be now: the scheduler is free, or a prefix has come. */
+static double wake(const rub_replica *s) {
+    bool room = s->n_batch < (size_t)rub_depth(s->run->def) && !s->held_back;
+    if (room && s->stuck && s->fetching.n > 0)
+        return s->fetching.item[0]->ready_s;
+    return may_form(s) && s->host_free_s > s->now_s ? s->host_free_s : HUGE_VAL;
+}
+
 static double next_event(const rub_replica *s) {
-    double end_s = s->n_batch > 0 ? s->batch_end_s[0] : HUGE_VAL;
-    return may_form(s) && s->host_free_s > s->now_s ? fmin(end_s, s->host_free_s) : end_s;
+    return fmin(s->n_batch > 0 ? s->batch_end_s[0] : HUGE_VAL, wake(s));
 }
 
 static rub_status advance(rub_replica *s, double until_s) {
@@ -311,7 +320,8 @@ static rub_status advance(rub_replica *s, double until_s) {
         if (next_s > until_s || isinf(next_s))
             return RUB_OK;
         if (s->n_batch == 0 || next_s < s->batch_end_s[0]) {
-            s->now_s = next_s;
+            s->now_s = fmax(s->now_s, next_s);
+            s->stuck = false;
             continue;
         }
         RUB_TRY(complete(s));
@@ -344,6 +354,7 @@ static void view(const rub_replica *s, rub_replica_view *out) {
         v.waiting_tok += s->waiting.item[i]->prefill;
     v.prefill_tok = v.waiting_tok;
     look_at(&s->running, &v);
+    look_at(&s->fetching, &v);
     for (size_t k = 0; k < s->n_batch; k++)
         look_at(&s->batch[k], &v);
     *out = v;
@@ -369,6 +380,7 @@ const rub_replica_kind rub_replica_naive = {.create = create,
                                             .form = form_at,
                                             .launch = launch,
                                             .complete = complete,
+                                            .wake = wake,
                                             .join = rub_naive_join,
                                             .arrived = rub_naive_arrived,
                                             .release = rub_naive_unpark,

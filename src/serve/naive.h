@@ -18,6 +18,7 @@ typedef struct rub_request {
     int64_t take;   /* tokens in the present batch; 0: in none */
     int64_t unseen; /* asynchronous scheduling: tokens in flight, counted in done (or prefill) */
     bool spent;     /* the same: not scheduled any more */
+    double ready_s; /* fetching: its prefix is there */
     bool pull;      /* waiting: its KV comes over a link once it is admitted */
 } rub_request;
 
@@ -53,6 +54,10 @@ struct rub_replica {
     int64_t blocks_used; /* by requests, shared ones not */
     rub_cached *cached;
     size_t n_cached, cached_cap;
+    uint64_t *host; /* evicted blocks in host memory, least recently used first */
+    size_t n_host, host_cap;
+    double fetch_free_s; /* the way from there is busy until then */
+    rub_list fetching;   /* in order of becoming ready */
     double now_s;
     bool stuck; /* nothing can be formed until something happens */
     int64_t n_turn;
@@ -79,6 +84,13 @@ rub_status rub_naive_share(rub_replica *s, rub_request *r, int64_t kv_tok);
 int64_t rub_naive_match(const rub_replica *s, int32_t id, int64_t prefill, int64_t *n_idle);
 void rub_naive_hold(rub_replica *s, rub_request *r, int64_t n); /* of its chain's first n */
 void rub_naive_release(rub_replica *s, rub_request *r);
+
+/* Host memory (naive_offload.c). */
+void rub_naive_keep(rub_replica *s, uint64_t hash);
+int64_t rub_naive_match_host(const rub_replica *s, int32_t id, int64_t prefill, int64_t from);
+rub_status rub_naive_admit_fetching(rub_replica *s, size_t at, int64_t kv_tok, int64_t shared,
+                                    int64_t fetched);
+rub_status rub_naive_fetched(rub_replica *s);
 
 /* ---- batches ---- */
 

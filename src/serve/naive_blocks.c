@@ -34,6 +34,7 @@ static void evict_oldest(rub_replica *s) {
     size_t i = 0;
     while (s->cached[i].refs > 0)
         i++;
+    rub_naive_keep(s, s->cached[i].hash);
     remove_cached(s, i);
 }
 

@@ -90,8 +90,10 @@ rub_status rub_naive_fail(rub_replica *s, double at_s, rub_travellers *out) {
     s->n_batch = s->sent[0].n = s->sent[1].n = 0;
     s->held_back = false;
     s->host_free_s = at_s;
+    RUB_TRY(leave(s, &s->fetching, out));
     RUB_TRY(leave(s, &s->waiting, out));
-    s->n_cached = 0;
+    s->n_cached = s->n_host = 0;
+    s->fetch_free_s = at_s;
     for (int32_t p = 0; p < s->run->def->pp; p++)
         s->stage_free_s[p] = at_s;
     wake(s, at_s);

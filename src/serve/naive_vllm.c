@@ -121,7 +121,18 @@ static rub_status admit(rub_replica *s) {
             continue;
         }
         int64_t n_idle, shared = rub_naive_match(s, r->id, r->prefill, &n_idle);
-        int64_t base = shared * s->run->trace->hashes.block_tok;
+        int64_t fetched = rub_naive_match_host(s, r->id, r->prefill, shared);
+        int64_t base = (shared + fetched) * s->run->trace->hashes.block_tok;
+        int64_t per = d->prefix_cache ? s->run->trace->hashes.block_tok / d->block_size_tok : 0;
+        if (fetched > 0) {
+            int64_t wanted = d->reserve == RUB_RESERVE_CHUNK ? base : r->prefill;
+            int64_t taken = d->reserve == RUB_RESERVE_PROMPT ? r->prefill : base;
+            if (rub_naive_available(s) - n_idle * per <
+                rub_blocks(wanted, d->block_size_tok) - shared * per)
+                break;
+            RUB_TRY(rub_naive_admit_fetching(s, at, taken, shared, fetched));
+            continue;
+        }
         int64_t kv_tok = base + chunk(s, r->prefill - base);
         bool partial = kv_tok < r->prefill;
         if (d->max_loras > 0 && !adapter_fits(s, r->id)) {
@@ -138,7 +149,6 @@ static rub_status admit(rub_replica *s) {
             break;
         int64_t taken = d->reserve == RUB_RESERVE_PROMPT ? r->prefill : kv_tok;
         int64_t wanted = d->reserve == RUB_RESERVE_CHUNK ? kv_tok : r->prefill;
-        int64_t per = d->prefix_cache ? s->run->trace->hashes.block_tok / d->block_size_tok : 0;
         int64_t fresh = rub_blocks(wanted, d->block_size_tok) - shared * per;
         if (rub_naive_available(s) - n_idle * per < fresh)
             break;

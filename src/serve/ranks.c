@@ -141,12 +141,25 @@ static rub_status complete(rub_replica *s) {
     return RUB_OK;
 }
 
+/* A prefix has come from host memory to a rank while none had anything to run. */
+static double wake_s(const rub_replica *s) {
+    double first = HUGE_VAL;
+    for (int32_t r = 0; !s->running && s->stuck && r < s->n; r++)
+        first = fmin(first, s->kind->wake(s->rank[r]));
+    return first;
+}
+
 static rub_status fill(rub_replica *s) { return s->running || s->stuck ? RUB_OK : start(s); }
 
 static rub_status advance(rub_replica *s, double until_s) {
     for (;;) {
         if (s->now_s < until_s)
             RUB_TRY(fill(s));
+        double wakes_s = wake_s(s);
+        if (!isinf(wakes_s) && wakes_s <= until_s) {
+            wake(s, wakes_s);
+            continue;
+        }
         if (!s->running || s->end_s > until_s)
             return RUB_OK;
         RUB_TRY(complete(s));
@@ -157,12 +170,12 @@ static rub_status advance(rub_replica *s, double until_s) {
 
 static rub_status next_end(rub_replica *s, double *end_s) {
     RUB_TRY(fill(s));
-    *end_s = s->running ? s->end_s : HUGE_VAL;
+    *end_s = s->running ? s->end_s : wake_s(s);
     return RUB_OK;
 }
 
 static double due(const rub_replica *s) {
-    return s->running ? s->end_s : s->stuck ? HUGE_VAL : nextafter(s->now_s, HUGE_VAL);
+    return s->running ? s->end_s : s->stuck ? wake_s(s) : nextafter(s->now_s, HUGE_VAL);
 }
 
 static rub_status lose_all(rub_replica *s, double at_s, rub_travellers *out) {

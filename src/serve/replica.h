@@ -86,6 +86,7 @@ typedef struct rub_replica_kind {
     rub_status (*form)(rub_replica *replica, double at_s, double *duration_s);
     rub_status (*launch)(rub_replica *replica, double step_s);
     rub_status (*complete)(rub_replica *replica);
+    double (*wake)(const rub_replica *replica); /* something can be formed then; HUGE_VAL */
     rub_status (*join)(rub_replica *replica, rub_traveller traveller, double at_s); /* waits */
     void (*arrived)(rub_replica *replica, int32_t id, double at_s); /* its KV: it may decode */
     void (*release)(rub_replica *replica, int32_t id, double at_s); /* blocks handed over */

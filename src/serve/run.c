@@ -253,6 +253,7 @@ void rub_totals_add(const rub_serve_totals *own, int64_t blocks_left, rub_serve_
     into->decode_tok += own->decode_tok;
     into->busy_s += own->busy_s;
     into->kv_block_s += own->kv_block_s;
+    into->fetched_tok += own->fetched_tok;
     into->lockstep_s += own->lockstep_s;
     into->blocks_left += blocks_left;
     into->end_s = fmax(into->end_s, own->end_s);

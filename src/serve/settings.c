@@ -156,6 +156,7 @@ static rub_status check_ranges(const rub_serve_def *d, rub_error *err) {
                        {"spec-draft", d->spec_draft, 0, 64},
                        {"max-loras", d->max_loras, 0, 1 << 20},
                        {"attention-dp", d->attention_dp, 1, 1024},
+                       {"offload blocks", d->offload_blocks, 0, (int64_t)1 << 40},
                        {"pp", d->pp, 1, RUB_MAX_PP}};
     for (size_t i = 0; i < RUB_LEN(range); i++)
         if (range[i].value < range[i].least || range[i].value > range[i].most)
@@ -206,6 +207,13 @@ static rub_status check_policy(const rub_serve_def *d, rub_error *err) {
         return rub_error_set(err, RUB_UNSUPPORTED,
                              "asynchronous scheduling wants policy vllm, one pipeline stage, no "
                              "speculation and no disaggregated pools");
+    if (d->offload_blocks > 0 && (!d->prefix_cache || !(d->offload_tok_per_s > 0) ||
+                                  !isfinite(d->offload_tok_per_s) || d->max_loras > 0))
+        return rub_error_set(
+            err, RUB_INVALID,
+            "KV offload: %g tokens/s: expected the prefix cache, a rate above 0, and "
+            "no limit of adapters",
+            d->offload_tok_per_s);
     if (d->attention_dp > 1 && (d->pp > 1 || d->async != RUB_ASYNC_NONE || d->disagg))
         return rub_error_set(
             err, RUB_UNSUPPORTED,

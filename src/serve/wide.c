@@ -12,6 +12,8 @@ static void destroy(rub_replica *s) {
         return;
     rub_queue_clear(&s->waiting);
     rub_cache_clear(&s->cache);
+    rub_cache_clear(&s->host);
+    free(s->fetching);
     for (int32_t f = 0; f < RUB_MAX_PP; f++) {
         free(s->flight[f].seat);
         free(s->flight[f].id);
@@ -44,7 +46,8 @@ static rub_replica *create(const rub_run *run) {
     s->free_seat = RUB_NEW(int32_t, n);
     s->list = RUB_NEW(int32_t, n);
     s->growth = RUB_NEW(int64_t, run->def->block_size_tok);
-    bool ok = s->seat && s->free_seat && s->list && s->growth && rub_wide_init_cache(s);
+    bool ok = s->seat && s->free_seat && s->list && s->growth && rub_wide_init_cache(s) &&
+              rub_wide_init_host(s);
     s->depth = rub_depth(run->def);
     for (int32_t f = 0; f < s->depth; f++) {
         ok = (s->flight[f].seat = RUB_NEW(int32_t, n)) && ok;
@@ -82,7 +85,7 @@ static void join(rub_replica *s, int32_t i, int64_t take) {
     f->seat[f->n++] = i;
 }
 
-void rub_wide_admit(rub_replica *s, int64_t take, int64_t kv_tok, int64_t shared) {
+int32_t rub_wide_seat(rub_replica *s, int64_t kv_tok, int64_t shared) {
     rub_waiter w = rub_queue_pop(&s->waiting);
     const rub_trace *t = s->run->trace;
     int32_t i = s->free_seat[--s->n_free_seat];
@@ -96,14 +99,37 @@ void rub_wide_admit(rub_replica *s, int64_t take, int64_t kv_tok, int64_t shared
         rub_cache_hold(&s->cache, t->hashes.hash[t->hashes.at[w.id] + (size_t)seat->shared]);
     seat->done = shared > 0 ? shared * t->hashes.block_tok : 0;
     rub_wide_cover(s, seat, kv_tok);
-    rub_wide_share(s, seat, seat->done + take);
     s->n_held++;
-    double *scheduled = &s->run->times->scheduled_s[w.id];
+    return i;
+}
+
+static void note_schedule(rub_replica *s, const rub_seat *seat) {
+    double *scheduled = &s->run->times->scheduled_s[seat->id];
     if (isnan(*scheduled)) {
         *scheduled = s->now_s;
-        s->run->times->cached_tok[w.id] = (int32_t)seat->done;
+        s->run->times->cached_tok[seat->id] = (int32_t)seat->done;
     }
+}
+
+void rub_wide_admit(rub_replica *s, int64_t take, int64_t kv_tok, int64_t shared) {
+    int32_t i = rub_wide_seat(s, kv_tok, shared);
+    rub_wide_share(s, &s->seat[i], s->seat[i].done + take);
+    note_schedule(s, &s->seat[i]);
     join(s, i, take);
+}
+
+void rub_wide_admit_fetching(rub_replica *s, int64_t kv_tok, int64_t shared, int64_t fetched) {
+    const rub_serve_def *d = s->run->def;
+    int64_t tok = fetched * s->run->trace->hashes.block_tok;
+    rub_wide_touch_host(s, rub_queue_first(&s->waiting)->id, shared, fetched);
+    int32_t i = rub_wide_seat(s, kv_tok, shared);
+    rub_seat *seat = &s->seat[i];
+    seat->done += tok;
+    note_schedule(s, seat);
+    double from_s = s->now_s > s->fetch_free_s ? s->now_s : s->fetch_free_s;
+    seat->ready_s = s->fetch_free_s = from_s + (double)tok / d->offload_tok_per_s;
+    s->fetching[s->n_fetching++] = i;
+    s->totals.fetched_tok += tok;
 }
 
 void rub_wide_leave_list(rub_replica *s) {
@@ -295,6 +321,7 @@ static void keep_host_busy(rub_replica *s) {
 /* Forms a batch; stuck when there is nothing to do. */
 static rub_status form(rub_replica *s) {
     rub_flight *f = rub_wide_forming(s);
+    rub_wide_fetched(s);
     int64_t before = s->totals.n_restart;
     RUB_TRY(rub_wide_form(s));
     /* the only one running sent itself back: admit it now */
@@ -346,6 +373,13 @@ static rub_status fill(rub_replica *s) {
     return RUB_OK;
 }
 
+/* When a batch can be formed that could not be now; HUGE_VAL: only when something happens. */
+static double wake(const rub_replica *s) {
+    if (may_form(s))
+        return s->host_free_s > s->now_s ? s->host_free_s : HUGE_VAL;
+    return s->stuck && s->n_flight < s->depth && !s->held_back ? rub_wide_ready_s(s) : HUGE_VAL;
+}
+
 static double end_of_flight(const rub_replica *s) {
     return s->n_flight > 0 ? s->flight[s->first_flight].end_s : HUGE_VAL;
 }
@@ -354,14 +388,15 @@ static rub_status advance(rub_replica *s, double until_s) {
     for (;;) {
         if (s->now_s < until_s) {
             if (s->n_flight == 0 && !s->stuck)
-                rub_wide_stretch(s, until_s);
+                rub_wide_stretch(s, fmin(until_s, rub_wide_ready_s(s)));
             if (s->now_s < until_s)
                 RUB_TRY(fill(s));
         }
         double end_s = end_of_flight(s);
-        if (may_form(s) && s->host_free_s > s->now_s && s->host_free_s < end_s &&
-            s->host_free_s <= until_s) {
-            s->now_s = s->host_free_s;
+        double wake_s = wake(s);
+        if (wake_s < end_s && wake_s <= until_s) {
+            s->now_s = wake_s > s->now_s ? wake_s : s->now_s;
+            s->stuck = false;
             continue;
         }
         if (end_s > until_s || s->n_flight == 0)
@@ -374,9 +409,7 @@ static rub_status advance(rub_replica *s, double until_s) {
 
 static rub_status next_end(rub_replica *s, double *end_s) {
     RUB_TRY(fill(s));
-    *end_s = end_of_flight(s);
-    if (may_form(s) && s->host_free_s < *end_s)
-        *end_s = s->host_free_s;
+    *end_s = fmin(end_of_flight(s), wake(s));
     return RUB_OK;
 }
 
@@ -385,7 +418,7 @@ static rub_status next_end(rub_replica *s, double *end_s) {
 static double due(const rub_replica *s) {
     double end_s = end_of_flight(s);
     if (!may_form(s))
-        return end_s;
+        return fmin(end_s, wake(s));
     double form_s = s->host_free_s > s->now_s ? s->host_free_s : nextafter(s->now_s, HUGE_VAL);
     return form_s < end_s ? form_s : end_s;
 }
@@ -411,6 +444,8 @@ static void view(const rub_replica *s, rub_replica_view *out) {
         for (int32_t b = 0; b < f->n; b++)
             look_at(&s->seat[f->seat[b]], &v);
     }
+    for (int32_t k = 0; k < s->n_fetching; k++)
+        look_at(&s->seat[s->fetching[k]], &v);
     if (s->n_flight > 0)
         v.end_s = s->flight[s->first_flight].end_s;
     *out = v;
@@ -437,6 +472,7 @@ const rub_replica_kind rub_replica_wide = {.create = create,
                                            .form = form_at,
                                            .launch = launch,
                                            .complete = complete,
+                                           .wake = wake,
                                            .join = rub_wide_join,
                                            .arrived = rub_wide_arrived,
                                            .release = rub_wide_unpark,

@@ -13,6 +13,8 @@
 #include "serve/queue.h"
 #include "serve/replica.h"
 
+#include <math.h>
+
 /* One request that holds blocks. */
 typedef struct rub_seat {
     int32_t id;
@@ -30,6 +32,7 @@ typedef struct rub_seat {
     /* asynchronous scheduling: done counts what is scheduled; */
     int32_t unseen; /* tokens in flight */
     bool spent;     /* not scheduled any more */
+    double ready_s; /* fetching: its prefix is there */
 } rub_seat;
 
 /* A batch in flight. */
@@ -61,8 +64,12 @@ struct rub_replica {
     bool caching;
     rub_cache cache;
     int64_t cache_blocks; /* KV blocks in one cached block */
-    int64_t *growth;      /* scratch of stretches (block_size) */
-    rub_waiter *passed;   /* scratch: waiting requests passed over */
+    rub_cache host;       /* evicted blocks in host memory; cap 0: none */
+    double fetch_free_s;  /* the way from there is busy until then */
+    int32_t *fetching;    /* seats, next to be ready first (max_seqs); in neither list nor batch */
+    int32_t n_fetching;
+    int64_t *growth;    /* scratch of stretches (block_size) */
+    rub_waiter *passed; /* scratch: waiting requests passed over */
     size_t n_passed, passed_cap;
     double gap_from_s; /* while a batch is completed: gaps not yet counted began here (n_gap) */
     uint64_t n_gap;
@@ -116,6 +123,24 @@ void rub_wide_admit(rub_replica *s, int64_t take, int64_t blocks, int64_t shared
 /* The queue's head, which pulls its KV, gets a seat and blocks for it; it may decode once that has
  * arrived. */
 rub_status rub_wide_admit_pulling(rub_replica *s);
+
+/* The queue's head gets a seat and blocks for kv_tok; `shared` of them cached ones. */
+int32_t rub_wide_seat(rub_replica *s, int64_t kv_tok, int64_t shared);
+
+/* Host memory (wide_offload.c). Blocks of request id's chain after the first `from` that are there,
+ * before its last token of prefill. */
+bool rub_wide_init_host(rub_replica *s);
+int64_t rub_wide_match_host(const rub_replica *s, int32_t id, int64_t prefill, int64_t from);
+
+void rub_wide_touch_host(rub_replica *s, int32_t id, int64_t from, int64_t n);
+
+/* The queue's head gets a seat and blocks and fetches so many cached blocks after `shared`. */
+void rub_wide_admit_fetching(rub_replica *s, int64_t kv_tok, int64_t shared, int64_t fetched);
+void rub_wide_fetched(rub_replica *s); /* those that are ready join the list */
+
+static inline double rub_wide_ready_s(const rub_replica *s) {
+    return s->n_fetching > 0 ? s->seat[s->fetching[0]].ready_s : HUGE_VAL;
+}
 
 /* list[at] joins the batch being formed; it stays in the list until rub_wide_leave_list. */
 static inline void rub_wide_schedule(rub_replica *s, int32_t at, int64_t take) {

@@ -10,7 +10,9 @@ static const uint64_t *chain_of(const rub_replica *s, int32_t id, int64_t *n) {
 /* There are `n` blocks to be had: those of the cache that nobody holds go first come first gone. */
 static void make_free(rub_replica *s, int64_t n) {
     while (s->free_blocks < n) {
-        rub_cache_evict(&s->cache);
+        uint64_t hash = rub_cache_evict(&s->cache);
+        if (s->host.cap > 0)
+            rub_cache_keep(&s->host, hash);
         s->free_blocks += s->cache_blocks;
     }
 }

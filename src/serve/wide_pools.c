@@ -85,6 +85,10 @@ static rub_status empty_queue(rub_replica *s, rub_travellers *out) {
 rub_status rub_wide_fail(rub_replica *s, double at_s, rub_travellers *out) {
     for (int32_t at = 0; at < s->n_list; at++)
         RUB_TRY(travel(&s->seat[s->list[at]], out));
+    for (int32_t k = 0; k < s->n_fetching; k++)
+        RUB_TRY(travel(&s->seat[s->fetching[k]], out));
+    s->n_fetching = 0;
+    s->fetch_free_s = at_s;
     for (; s->n_flight > 0; s->n_flight--) {
         rub_flight *f = &s->flight[s->first_flight];
         for (int32_t b = 0; b < f->n && !rub_wide_is_async(s); b++)
@@ -107,5 +111,6 @@ rub_status rub_wide_fail(rub_replica *s, double at_s, rub_travellers *out) {
     s->host_free_s = at_s;
     wake(s, at_s);
     rub_cache_clear(&s->cache);
-    return rub_wide_init_cache(s) ? RUB_OK : RUB_NO_MEMORY;
+    rub_cache_clear(&s->host);
+    return rub_wide_init_cache(s) && rub_wide_init_host(s) ? RUB_OK : RUB_NO_MEMORY;
 }

@@ -138,6 +138,20 @@ static verdict admit_pulling(rub_replica *s, int64_t prefill) {
     return rub_wide_admit_pulling(s) == RUB_OK ? ADMITTED : OUT_OF_MEMORY;
 }
 
+/* A part of its prefix comes from host memory: it takes no tokens now, and runs when that is there. */
+static verdict admit_fetching(rub_replica *s, const rub_waiter *w, int64_t shared, int64_t n_idle,
+                              int64_t fetched) {
+    const rub_serve_def *d = s->run->def;
+    int64_t base = (shared + fetched) * s->run->trace->hashes.block_tok;
+    int64_t taken = d->reserve == RUB_RESERVE_PROMPT ? w->prefill : base;
+    int64_t wanted = d->reserve == RUB_RESERVE_CHUNK ? base : w->prefill;
+    int64_t held = (shared - n_idle) * s->cache_blocks;
+    if (!rub_wide_fits(s, rub_blocks(wanted, d->block_size_tok) - held, 0))
+        return STOP;
+    rub_wide_admit_fetching(s, taken, shared, fetched);
+    return ADMITTED;
+}
+
 static verdict admit_head(rub_replica *s, forming *x) {
     const rub_serve_def *d = s->run->def;
     const rub_waiter w = *rub_queue_first(&s->waiting);
@@ -145,6 +159,9 @@ static verdict admit_head(rub_replica *s, forming *x) {
         return admit_pulling(s, w.prefill);
     int64_t n_idle, shared = rub_wide_match(s, w.id, w.prefill, &n_idle);
     int64_t base = shared > 0 ? shared * s->run->trace->hashes.block_tok : 0;
+    int64_t fetched = s->host.cap > 0 ? rub_wide_match_host(s, w.id, w.prefill, shared) : 0;
+    if (fetched > 0)
+        return admit_fetching(s, &w, shared, n_idle, fetched);
     int64_t take = chunk(d, w.prefill - base, x->budget);
     bool partial = base + take < w.prefill;
     if (d->max_loras > 0 && !adapter_fits(s, w.id))

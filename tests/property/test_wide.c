@@ -46,6 +46,7 @@ static void same(const workload *w, uint64_t seed, const outcome *a, const outco
     assert_int_equal(a->totals.decode_tok, b->totals.decode_tok);
     assert_int_equal(a->totals.kv_most_blocks, b->totals.kv_most_blocks);
     assert_int_equal(a->totals.n_restart, b->totals.n_restart);
+    assert_int_equal(a->totals.fetched_tok, b->totals.fetched_tok);
     assert_true(a->totals.lockstep_s == b->totals.lockstep_s);
     assert_memory_equal(a->totals.itl.count, b->totals.itl.count, sizeof a->totals.itl.count);
 }
@@ -68,7 +69,7 @@ static void conserved(const workload *w, const outcome *o) {
 
 /* What the workloads had, so that no path stays unwalked. */
 static struct {
-    int64_t restarts[5], hits, pp, speculative, adapters, router[9], async[3], ranks[4];
+    int64_t fetched, restarts[5], hits, pp, speculative, adapters, router[9], async[3], ranks[4];
 } seen;
 
 static void compare(uint64_t seed) {
@@ -87,6 +88,7 @@ static void compare(uint64_t seed) {
     seen.async[w.base.def.async] += o[1].totals.n_restart;
     if (w.base.def.attention_dp > 1)
         seen.ranks[w.base.def.rank_router] += o[1].totals.lockstep_s > 0;
+    seen.fetched += o[1].totals.fetched_tok > 0;
     seen.speculative += w.base.def.spec_draft > 0;
     seen.adapters += w.base.def.max_loras > 0;
     seen.router[w.base.def.router]++;
@@ -110,6 +112,7 @@ static void engines_agree_on_random_workloads(void **state) {
     assert_true(seen.hits > 600);
     assert_true(seen.pp > 300 && seen.speculative > 100 && seen.adapters > 100);
     assert_true(seen.async[RUB_ASYNC_LENGTH] > 300 && seen.async[RUB_ASYNC_STOP] > 300);
+    assert_true(seen.fetched > 100);
     for (int r = 0; r < 4; r++)
         assert_true(seen.ranks[r] > 30);
     for (int r = 0; r < 9; r++)

@@ -232,6 +232,36 @@ static void least_recently_used(void **state) {
     clear(&s);
 }
 
+/* 4 blocks of 4 tokens; prompts of 9 tokens (3 blocks) with chains a = (1, 2) and b = (5, 6). a fills the
+ * cache with 1 and 2; b needs 3 blocks where 2 are free, so block 2, the oldest, goes to host memory.
+ * When a comes again at 40, block 1 is in the cache and block 2 on the host: 4 tokens at 2 tokens/s until
+ * 42, while b's block 6 makes room and goes there; then the last token, to 43. b finds 5 and fetches 6:
+ * 60 to 62, 63. Without host memory both take one iteration, having found 4 tokens. One block
+ * of it is enough: 6 pushes 2 out when 2 is on its way. */
+static void host_memory(void **state) {
+    (void)state;
+    static const uint64_t chain[] = {1, 2, 5, 6, 1, 2, 5, 6};
+    static const size_t at[] = {0, 2, 4, 6, 8};
+    scene s = make(4, (const double[][3]){{0, 9, 1}, {20, 9, 1}, {40, 9, 1}, {60, 9, 1}});
+    s.def.block_size_tok = 4;
+    s.def.kv_blocks = 4;
+    s.def.max_seqs = 1;
+    s.def.prefix_cache = true;
+    s.trace.hashes =
+        (rub_trace_hashes){.block_tok = 4, .at = malloc(sizeof at), .hash = malloc(sizeof chain)};
+    memcpy(s.trace.hashes.at, at, sizeof at);
+    memcpy(s.trace.hashes.hash, chain, sizeof chain);
+    ends(&s, (const double[]){1, 21, 41, 61});
+    assert_true(s.times.cached_tok[2] == 4 && s.times.cached_tok[3] == 4);
+    s.def.offload_tok_per_s = 2;
+    for (s.def.offload_blocks = 1; s.def.offload_blocks <= 2; s.def.offload_blocks++) {
+        ends(&s, (const double[]){1, 21, 43, 63});
+        assert_true(s.times.cached_tok[2] == 8 && s.times.cached_tok[3] == 8);
+        assert_int_equal(s.totals->fetched_tok, 8);
+    }
+    clear(&s);
+}
+
 /* With room for everything, first come first served on one replica, a request finds exactly the
  * leading blocks of its prompt that came in an earlier prompt: Mooncake's conversation trace. */
 static void mooncake_hits(void **state) {
@@ -582,6 +612,7 @@ int main(void) {
         cmocka_unit_test(two_stages),
         cmocka_unit_test(prefix_hits),
         cmocka_unit_test(least_recently_used),
+        cmocka_unit_test(host_memory),
         cmocka_unit_test(mooncake_hits),
         cmocka_unit_test(weighted_round_robin),
         cmocka_unit_test(sessions_stay),
