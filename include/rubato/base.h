@@ -67,6 +67,19 @@ typedef struct rub_progress {
 bool rub_progress_report(const rub_progress *progress, const char *what, double done, double total,
                          const char *extra);
 
+/* Processes that work on one call together (MPI ranks): every one makes the same calls in the same
+ * order with the same data, does its share of the tasks, and then has the results of all. A NULL
+ * pointer means alone. Results do not depend on n. */
+typedef struct rub_ranks {
+    int32_t rank, n;
+    /* items of item_bytes each; rank r has filled n_item * r / n up to n_item * (r + 1) / n;
+     * afterwards every rank has all of them */
+    void (*gather)(void *ctx, void *items, size_t n_item, size_t item_bytes);
+    /* every rank gets what rank `from` has */
+    void (*share)(void *ctx, void *bytes, size_t n_byte, int32_t from);
+    void *ctx;
+} rub_ranks;
+
 /* Library version, "0.1.0". Same as rubato --version. */
 const char *rub_version(void);
 

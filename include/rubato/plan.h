@@ -53,6 +53,12 @@ typedef struct rub_plan_warm {
 
 void rub_plan_warm_clear(rub_plan_warm *warm);
 
+/* A checkpoint file: where a solve stands, written whole (the old file or the new one), and read back as
+ * a start. Errors: RUB_IO, RUB_PARSE (no checkpoint, damaged), RUB_NO_MEMORY. */
+rub_status rub_plan_checkpoint_write(const char *path, const rub_solve_state *state,
+                                     rub_error *err);
+rub_status rub_plan_checkpoint_read(const char *path, rub_plan_warm *out, rub_error *err);
+
 /* Settings of the chain. */
 typedef struct rub_plan_def {
     rub_solve_def solve;
@@ -62,6 +68,7 @@ typedef struct rub_plan_def {
     int32_t stability;      /* other trees to plan on, for the worth's spread; 0: none */
     double evaluate_time_s; /* time for planning futures as if they were known (regret) */
     const rub_plan_warm *warm;  /* where to start, or NULL */
+    const char *warm_from;      /* file that warm is from, which must fit the study; or NULL */
     rub_plan_warm *keep;        /* filled with this run's plan, or NULL */
     const char *const *what_if; /* overrides, for the record (n_what_if) */
     size_t n_what_if;

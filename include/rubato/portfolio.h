@@ -189,18 +189,36 @@ typedef enum rub_outcome {
 
 typedef enum rub_method { RUB_METHOD_AUTO, RUB_METHOD_MIP, RUB_METHOD_PRICING } rub_method;
 
+/* Where a solve stands: its best plan (only its steps) and the multipliers of its bound. */
+typedef struct rub_solve_state {
+    rub_plan plan;            /* step (n_block, n_node); nothing else */
+    const double *multiplier; /* (n_multiplier) */
+    size_t n_multiplier;
+    double value_usd, bound_usd;
+} rub_solve_state;
+
+/* Told where a solve stands every so often; on the first of several ranks only. Block pricing alone
+ * tells. */
+typedef struct rub_solve_keep {
+    double every_s;
+    rub_status (*keep)(void *ctx, const rub_solve_state *state, rub_error *err);
+    void *ctx;
+} rub_solve_keep;
+
 typedef struct rub_solve_def {
     rub_method method;
     double gap_frac; /* stop at (bound - value) / max(1, |value|) <= this */
     double time_limit_s;
-    int32_t n_thread; /* 0 = all cores; the plan does not depend on it */
+    int32_t n_thread;       /* 0 = all cores; the plan does not depend on it */
+    const rub_ranks *ranks; /* processes that solve together, or NULL; nor on how many */
     uint64_t seed;
     int64_t
         iterations; /* > 0: a fixed amount of search instead of time (same plan on any machine) */
     const rub_plan *warm;     /* a plan of the same problem shape to start from, or NULL */
     const double *multiplier; /* with warm: those of its solve (rub_solve_result), or NULL */
     size_t n_multiplier;
-    bool keep_root; /* the root's steps are those of warm; the rest is planned anew */
+    const rub_solve_keep *keep; /* or NULL */
+    bool keep_root;             /* the root's steps are those of warm; the rest is planned anew */
     bool
         explain; /* when no plan exists: find out why (some seconds), else only that there is none */
 } rub_solve_def;

@@ -1,7 +1,10 @@
 /* rubato plan: the whole chain, from a study to a decision for each site. */
 #include "cli/commands.h"
+#include "cli/ranks.h"
 
+#include "base/array.h"
 #include "base/file.h"
+#include "base/ranks.h"
 #include "base/text.h"
 #include "rubato/plan.h"
 #include "rubato/report.h"
@@ -15,7 +18,8 @@ typedef struct plan_settings {
     rub_option_values what_if;
     double gap, time_limit, worth_time;
     int64_t seed, threads, iterations, evaluate, stability;
-    const char *out, *since;
+    const char *out, *since, *checkpoint, *resume;
+    double checkpoint_every;
     bool no_worth, no_files, json;
 } plan_settings;
 
@@ -25,63 +29,128 @@ static void defaults(void *settings) {
                                                  .time_limit = d.solve.time_limit_s,
                                                  .worth_time = d.worth_time_s,
                                                  .seed = -1,
+                                                 .checkpoint_every = 30.0,
                                                  .out = "out"};
 }
 
-static rub_status run_one(const char *path, const plan_settings *s, const char *const *overrides,
-                          size_t n, rub_plan_warm *base, const rub_progress *progress,
-                          json_t **document, rub_outcome *outcome, rub_error *err) {
-    const bool worth = n == 0;
-    rub_study *study = NULL;
-    rub_status status = rub_study_read(path, overrides, n, &study, err);
+/* A failure to keep a checkpoint would leave the other ranks waiting. */
+static rub_status keep(void *ctx, const rub_solve_state *state, rub_error *err) {
+    char text[900];
+    rub_status status = rub_plan_checkpoint_write(ctx, state, err);
     if (status != RUB_OK)
-        return status;
+        rub_ranks_abandon(rub_error_format(err, text, sizeof text), 2);
+    return status;
+}
+
+/* One run of the chain: which study, where it starts, what it leaves. */
+typedef struct job {
+    const char *const *what_if; /* (n) */
+    size_t n;
+    const rub_ranks *ranks;
+    const rub_plan_warm *start; /* or NULL */
+    rub_plan_warm *keep;        /* or NULL: a what-if */
+} job;
+
+static rub_status run_one(const char *path, const plan_settings *s, const job *j,
+                          const rub_progress *progress, json_t **document, rub_outcome *outcome,
+                          rub_error *err) {
+    const bool main_run = j->keep != NULL;
+    rub_study *study = NULL;
+    RUB_TRY(rub_study_read(path, j->what_if, j->n, &study, err));
+    const rub_solve_keep how = {s->checkpoint_every, keep, (void *)(uintptr_t)s->checkpoint};
     rub_plan_def def = rub_plan_default();
     def.solve.gap_frac = s->gap / 100.0;
     def.solve.time_limit_s = s->time_limit;
     def.solve.n_thread = (int32_t)s->threads;
+    def.solve.ranks = j->ranks;
     def.solve.iterations = s->iterations;
-    def.worth = worth && !s->no_worth;
+    def.solve.keep = main_run && s->checkpoint ? &how : NULL;
+    def.worth = main_run && !s->no_worth;
     def.worth_time_s = s->worth_time;
-    def.stability = worth ? (int32_t)s->stability : 0;
-    def.evaluate = worth ? (int32_t)s->evaluate : 0;
-    def.keep = worth ? base : NULL;
-    def.warm = worth ? NULL : base;
-    if (!worth) /* as near to its bound as the plan that it is set beside */
-        def.solve.gap_frac = fmax(def.solve.gap_frac, base->gap_frac);
-    def.what_if = overrides;
-    def.n_what_if = n;
+    def.stability = main_run ? (int32_t)s->stability : 0;
+    def.evaluate = main_run ? (int32_t)s->evaluate : 0;
+    def.keep = j->keep;
+    def.warm = j->start;
+    def.warm_from = main_run ? s->resume : NULL;
+    if (!main_run) /* as near to its bound as the plan that it is set beside */
+        def.solve.gap_frac = fmax(def.solve.gap_frac, j->start->gap_frac);
+    def.what_if = j->what_if;
+    def.n_what_if = j->n;
     if (s->seed >= 0)
         study->seed = (uint64_t)s->seed;
     def.solve.seed = study->seed;
-    status = rub_plan_run(study, &def, progress, document, outcome, err);
+    rub_status status = rub_plan_run(study, &def, progress, document, outcome, err);
     rub_study_free(study);
     return status;
 }
 
-/* Each --what-if is planned from the study's plan on and set beside the plan of the study as it stands. */
+/* A mistake in a --what-if is told before the study is planned, not after. */
+static rub_status check_what_ifs(const char *path, const plan_settings *s, rub_error *err) {
+    for (size_t i = 0; i < s->what_if.n; i++) {
+        rub_study *study = NULL;
+        RUB_TRY(rub_study_read(path, &s->what_if.values[i], 1, &study, err));
+        rub_study_free(study);
+    }
+    return RUB_OK;
+}
+
+/* A --what-if planned from the study's plan on and set beside the plan of the study as it stands. */
+static rub_status compare_one(const char *path, const plan_settings *s, const char *what_if,
+                              const rub_ranks *ranks, const rub_progress *progress,
+                              const rub_plan_warm *warm, json_t *base, json_t **row,
+                              rub_error *err) {
+    json_t *other = NULL;
+    rub_outcome outcome;
+    const job j = {&what_if, 1, ranks, warm, NULL};
+    RUB_TRY(run_one(path, s, &j, progress, &other, &outcome, err));
+    *row = outcome != RUB_OUTCOME_INFEASIBLE
+               ? rub_plan_compare(base, other, what_if)
+               : json_pack("{s:s,s:[s]}", "name", what_if, "lines",
+                           json_string_value(json_object_get(other, "infeasible")));
+    json_decref(other);
+    return RUB_OK;
+}
+
+/* The row of the rank that has it, to all. */
+static json_t *share_row(const rub_ranks *ranks, json_t *row, int32_t from) {
+    char *text = row ? json_dumps(row, JSON_REAL_PRECISION(17)) : NULL;
+    size_t n = text ? strlen(text) + 1 : 0;
+    rub_ranks_share(ranks, &n, sizeof n, from);
+    if (rub_ranks_rank(ranks) != from)
+        text = rub_calloc(n ? n : 1, 1);
+    if (text && n)
+        rub_ranks_share(ranks, text, n, from);
+    json_t *shared = text && n ? json_loads(text, 0, NULL) : NULL;
+    free(text);
+    json_decref(row);
+    return shared;
+}
+
+/* One --what-if is planned by all ranks together, several by a rank each. */
 static rub_status compare(const char *path, const plan_settings *s, const rub_progress *progress,
                           rub_plan_warm *warm, json_t *base, rub_error *err) {
-    json_t *all = json_array();
-    for (size_t i = 0; i < s->what_if.n; i++) {
-        json_t *other = NULL;
-        rub_outcome outcome;
-        rub_status status =
-            run_one(path, s, &s->what_if.values[i], 1, warm, progress, &other, &outcome, err);
-        if (status != RUB_OK) {
-            json_decref(all);
-            return status;
-        }
-        if (outcome != RUB_OUTCOME_INFEASIBLE)
-            json_array_append_new(all, rub_plan_compare(base, other, s->what_if.values[i]));
-        else
-            json_array_append_new(
-                all, json_pack("{s:s,s:[s]}", "name", s->what_if.values[i], "lines",
-                               json_string_value(json_object_get(other, "infeasible"))));
-        json_decref(other);
+    const rub_ranks *ranks = rub_ranks_job();
+    int32_t n = (int32_t)s->what_if.n;
+    bool apart = n > 1 && rub_ranks_n(ranks) > 1;
+    json_t **row = RUB_NEW(json_t *, n), *all = json_array();
+    rub_status status = row ? RUB_OK : rub_error_set(err, RUB_NO_MEMORY, "out of memory");
+    for (int32_t i = 0; status == RUB_OK && i < n; i++)
+        if (!apart || rub_ranks_mine(ranks, n, i))
+            status = compare_one(path, s, s->what_if.values[i], apart ? NULL : ranks, progress,
+                                 warm, base, &row[i], err);
+    status = apart ? rub_ranks_agree(ranks, status, err) : status;
+    for (int32_t i = 0; status == RUB_OK && i < n; i++) {
+        row[i] = apart ? share_row(ranks, row[i], rub_ranks_owner(ranks, n, i)) : row[i];
+        json_array_append(all, row[i]);
     }
-    json_object_set_new(base, "comparisons", all);
-    return RUB_OK;
+    for (int32_t i = 0; row && i < n; i++)
+        json_decref(row[i]);
+    free(row);
+    if (status == RUB_OK)
+        json_object_set_new(base, "comparisons", all);
+    else
+        json_decref(all);
+    return status;
 }
 
 /* out/NAME-plan.json, out/NAME-brief.html */
@@ -108,7 +177,8 @@ static rub_status write_files(const plan_settings *s, json_t *document, char *js
 static rub_status print(const plan_settings *s, json_t *document, rub_error *err) {
     char json_path[1024], html_path[1024], *text = NULL;
     rub_status status = RUB_OK;
-    if (!s->no_files)
+    bool first = !rub_ranks_job() || rub_ranks_job()->rank == 0;
+    if (!s->no_files && first)
         status = write_files(s, document, json_path, html_path, sizeof json_path, err);
     if (status == RUB_OK && s->json) {
         rub_command_print_json(json_incref(document));
@@ -118,10 +188,19 @@ static rub_status print(const plan_settings *s, json_t *document, rub_error *err
         status = rub_report_terminal(document, isatty(STDOUT_FILENO) != 0, &text, err);
     if (status == RUB_OK)
         fputs(text, stdout);
-    if (status == RUB_OK && !s->no_files)
+    if (status == RUB_OK && !s->no_files && first)
         printf("\nwritten: %s, %s\n", json_path, html_path);
     free(text);
     return status;
+}
+
+/* Bad input is found by every rank alike; other failures may be of this one only. */
+static int fail(const rub_error *err) {
+    char text[900];
+    int rc = rub_command_fail(err);
+    if (err->code == RUB_NO_MEMORY || err->code == RUB_SOLVER || err->code == RUB_INTERNAL)
+        rub_ranks_abandon(rub_error_format(err, text, sizeof text), rc);
+    return rc;
 }
 
 static int run(const rub_command *self, const void *settings, int n_args, char **args) {
@@ -131,16 +210,24 @@ static int run(const rub_command *self, const void *settings, int n_args, char *
     rub_error err = {0};
     json_t *document = NULL;
     rub_outcome outcome = RUB_OUTCOME_GAP;
-    rub_plan_warm warm = {0};
+    rub_plan_warm warm = {0}, resumed = {0};
+    const job first = {NULL, 0, rub_ranks_job(), s->resume ? &resumed : NULL, &warm};
     json_t *old = NULL;
     rub_status status = s->since ? rub_report_read(s->since, &old, &err) : RUB_OK;
     if (status == RUB_OK && !s->no_files)
         status = rub_folder_make(s->out, &err);
+    if (status == RUB_OK && s->resume)
+        status = rub_plan_checkpoint_read(s->resume, &resumed, &err);
+    if (status == RUB_OK && s->checkpoint)
+        status = rub_file_can_write(s->checkpoint, &err);
     if (status == RUB_OK)
-        status = run_one(args[0], s, NULL, 0, &warm, &progress, &document, &outcome, &err);
+        status = check_what_ifs(args[0], s, &err);
+    if (status == RUB_OK)
+        status = run_one(args[0], s, &first, &progress, &document, &outcome, &err);
     if (status == RUB_OK && outcome != RUB_OUTCOME_INFEASIBLE)
         status = compare(args[0], s, &progress, &warm, document, &err);
     rub_plan_warm_clear(&warm);
+    rub_plan_warm_clear(&resumed);
     rub_command_progress_end();
     if (status == RUB_OK && old)
         json_object_set_new(document, "since", rub_plan_since(old, document));
@@ -149,7 +236,7 @@ static int run(const rub_command *self, const void *settings, int n_args, char *
     json_decref(old);
     json_decref(document);
     if (status != RUB_OK)
-        return rub_command_fail(&err);
+        return fail(&err);
     return outcome == RUB_OUTCOME_INFEASIBLE ? 1 : 0;
 }
 
@@ -180,6 +267,10 @@ static const rub_option options[] = {
     OPTION("threads", INT, threads, "N", "threads; 0 = all cores", 0, 1024),
     OPTION("since", STRING, since, "PLAN.json",
            "an earlier plan: also say what has changed since then", 0, 0),
+    OPTION("checkpoint", STRING, checkpoint, "FILE",
+           "keep the best plan so far in this file, for --resume", 0, 0),
+    OPTION("checkpoint-every", DOUBLE, checkpoint_every, "SECONDS", "how often (30)", 0, 1e7),
+    OPTION("resume", STRING, resume, "FILE", "go on from a checkpoint of the same study", 0, 0),
     OPTION("out", STRING, out, "FOLDER", "where plan and brief are written (out)", 0, 0),
     OPTION("no-files", FLAG, no_files, NULL, "write no files", 0, 0),
     RUB_OPTION_JSON(plan_settings),
@@ -205,4 +296,5 @@ const rub_command rub_cmd_plan = {
     .options = options,
     .settings_size = sizeof(plan_settings),
     .defaults = defaults,
+    .ranks = true,
     .run = run};

@@ -45,6 +45,7 @@ struct rub_command {
     const rub_option *options; /* ends with {0} */
     size_t settings_size;
     void (*defaults)(void *settings);
+    bool ranks; /* works on several ranks of a job (cli/ranks.h) */
     /* Returns the exit status: 0 done, 1 negative outcome, 2 bad input. */
     int (*run)(const rub_command *self, const void *settings, int n_args, char **args);
 };

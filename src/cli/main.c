@@ -1,6 +1,7 @@
 /* rubato: finds the command and runs it. */
 #include "cli/commands.h"
 #include "cli/help.h"
+#include "cli/ranks.h"
 
 #include "base/array.h"
 #include "base/text.h"
@@ -111,16 +112,24 @@ static int dispatch(int argc, char **argv) {
         return argc > 1 ? page(argc - 1, argv + 1, rub_help_command)
                         : (rub_help_all(stdout, commands), 0);
     const rub_command *command = find(argc, argv, &n_words);
+    if (command && rub_ranks_job() && !command->ranks) {
+        fprintf(stderr, "rubato: found %d ranks, expected one: only plan works on several\n",
+                rub_ranks_job()->n);
+        return 2;
+    }
     return command ? rub_command_run(command, argc - n_words, argv + n_words) : unknown(argc, argv);
 }
 
 int main(int argc, char **argv) {
     setlocale(LC_CTYPE, "");
     signal(SIGPIPE, SIG_IGN);
+    if (!rub_ranks_start(&argc, &argv))
+        return 2;
     int rc = dispatch(argc - 1, argv + 1);
     if (fflush(stdout) != 0 || ferror(stdout)) {
         fprintf(stderr, "rubato: cannot write to standard output\n");
         rc = rc ? rc : 2;
     }
+    rub_ranks_stop();
     return rc;
 }

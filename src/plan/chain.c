@@ -88,6 +88,13 @@ static rub_status decide(const rub_study *study, const rub_plan_def *def,
     RUB_TRY(rub_tree_reduce(study, study->tree.n_node ? NULL : &r->paths, &r->tree, &r->loss, err));
     RUB_TRY(rub_plan_problem(study, &r->tree, &r->yields, &r->problem, err));
     rub_solve_def solve = def->solve;
+    if (def->warm_from && (def->warm->plan.n_block != r->problem.n_block ||
+                           def->warm->plan.n_node != r->problem.n_node))
+        return rub_error_at(
+            err, RUB_INVALID, def->warm_from, 0, 0,
+            "holds a plan of %d blocks over %d nodes, expected %d over %d: it is of "
+            "another study, or of other leaves",
+            def->warm->plan.n_block, def->warm->plan.n_node, r->problem.n_block, r->problem.n_node);
     if (def->warm) {
         solve.warm = &def->warm->plan;
         solve.multiplier = def->warm->multiplier;

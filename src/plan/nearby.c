@@ -8,6 +8,7 @@
 #include "plan/nearby.h"
 
 #include "base/array.h"
+#include "base/ranks.h"
 #include "base/text.h"
 
 #include <math.h>
@@ -122,7 +123,9 @@ static double now_s(void) {
 
 /* A solve may take longer than its share; with a fixed amount of search the clock does not count. */
 static bool in_time(const rub_worth_job *job, double started_s, double time_s) {
-    return job->solve.iterations > 0 || now_s() - started_s < time_s;
+    bool go = job->solve.iterations > 0 || now_s() - started_s < time_s;
+    rub_ranks_share(job->solve.ranks, &go, sizeof go, 0);
+    return go;
 }
 
 static const rub_study_site *site_of(const rub_facts *facts, int32_t block) {

@@ -4,6 +4,7 @@
 #include "plan/stability.h"
 
 #include "base/array.h"
+#include "base/ranks.h"
 #include "plan/rollout.h"
 #include "plan/statistics.h"
 
@@ -29,7 +30,8 @@ static rub_status one_tree(const rub_facts *facts, const rub_stability_def *def,
     rub_facts mine = *facts;
     how.warm = NULL;
     how.explain = false;
-    how.time_limit_s = def->solve.time_limit_s / def->n_tree;
+    how.ranks = NULL; /* each rank has trees of its own */
+    how.time_limit_s = def->solve.time_limit_s * rub_ranks_n(def->solve.ranks) / def->n_tree;
     uint64_t seed = study->seed + 7919u * (uint64_t)(k + 1);
     rub_status status = rub_process_simulate(study, study->process.n_path, seed, &paths, err);
     if (status == RUB_OK)
@@ -88,21 +90,40 @@ static json_t *spread(const double *x, size_t n) {
                      mean != 0 ? sd / fabs(mean) : 0.0);
 }
 
+/* Trees that had a plan, to the front; how many. */
+static size_t keep_planned(double *in, double *fresh, int32_t n_tree) {
+    size_t n = 0;
+    for (int32_t k = 0; k < n_tree; k++)
+        if (isfinite(in[k]) && isfinite(fresh[k])) {
+            in[n] = in[k];
+            fresh[n++] = fresh[k];
+        }
+    return n;
+}
+
 rub_status rub_document_stability(const rub_facts *facts, const rub_stability_def *def,
                                   const rub_progress *progress, json_t **out, rub_error *err) {
     rub_automaton *automaton = NULL;
     double *in = RUB_NEW(double, def->n_tree), *fresh = RUB_NEW(double, def->n_tree);
     size_t n = 0;
+    const rub_ranks *ranks = def->solve.ranks;
     rub_status status = in && fresh ? RUB_OK : rub_error_set(err, RUB_NO_MEMORY, "out of memory");
     if (status == RUB_OK)
         status = rub_automata_make(facts->problem, &automaton, err);
     for (int32_t k = 0; status == RUB_OK && k < def->n_tree; k++) {
-        status = one_tree(facts, def, k, automaton, &in[n], &fresh[n], err);
+        if (!rub_ranks_mine(ranks, def->n_tree, k))
+            continue;
+        status = one_tree(facts, def, k, automaton, &in[k], &fresh[k], err);
         if (status == RUB_SOLVER) /* no plan in its time: not counted */
             status = RUB_OK;
-        n += isfinite(in[n]) && isfinite(fresh[n]);
         if (!rub_progress_report(progress, "stability", k + 1, def->n_tree, NULL))
             status = rub_error_set(err, RUB_INTERRUPTED, "stopped");
+    }
+    status = rub_ranks_agree(ranks, status, err);
+    if (status == RUB_OK) {
+        rub_ranks_gather(ranks, in, (size_t)def->n_tree, sizeof *in);
+        rub_ranks_gather(ranks, fresh, (size_t)def->n_tree, sizeof *fresh);
+        n = keep_planned(in, fresh, def->n_tree);
     }
     if (status == RUB_OK)
         *out = json_pack("{s:i,s:i,s:i,s:o,s:o}", "trees", (int)def->n_tree, "planned", (int)n,

@@ -10,6 +10,7 @@
 #include "plan/worth.h"
 
 #include "base/array.h"
+#include "base/ranks.h"
 #include "plan/single.h"
 
 #include <math.h>
@@ -41,6 +42,11 @@ static rub_status root_of(const rub_plan *from, int32_t n_node, rub_plan *out, r
         plan.step[(size_t)b * (size_t)n_node] = from->step[(size_t)b * (size_t)from->n_node];
     *out = plan;
     return RUB_OK;
+}
+
+/* Time for one of n solves that the ranks share. */
+static double share_s(const rub_worth_job *job, size_t n) {
+    return fmax(LEAST_S, job->solve.time_limit_s * rub_ranks_n(job->solve.ranks) / (double)n);
 }
 
 static json_t *interval(double value, double low, double high) {
@@ -111,11 +117,14 @@ rub_status rub_worth_evpi(const rub_worth_job *job, json_t **out, rub_error *err
     outcome *known = RUB_NEW(outcome, n), *bound = RUB_NEW(outcome, n);
     rub_status status =
         known && bound ? RUB_OK : rub_error_set(err, RUB_NO_MEMORY, "out of memory");
+    const rub_ranks *ranks = job->solve.ranks;
     rub_solve_def def = job->solve;
-    def.time_limit_s = fmax(LEAST_S, job->solve.time_limit_s / (double)n);
+    def.time_limit_s = share_s(job, n);
     def.explain = false;
+    def.ranks = NULL; /* each rank has futures of its own */
     for (int32_t node = 0; status == RUB_OK && node < tree->n_node; node++) {
-        if (tree->quarter[node] != tree->n_quarter - 1)
+        if (tree->quarter[node] != tree->n_quarter - 1 ||
+            !rub_ranks_mine(ranks, (int32_t)n, (int32_t)leaf++))
             continue;
         rub_tree path = {0};
         rub_plan plan = {0};
@@ -123,8 +132,8 @@ rub_status rub_worth_evpi(const rub_worth_job *job, json_t **out, rub_error *err
         status = rub_single_leaf(tree, node, &path, err);
         if (status == RUB_OK)
             status = solve_path(job, &path, &def, &plan, &result, err);
-        known[leaf] = (outcome){result.value_usd, tree->prob[node]};
-        bound[leaf++] = (outcome){result.bound_usd, tree->prob[node]};
+        known[leaf - 1] = (outcome){result.value_usd, tree->prob[node]};
+        bound[leaf - 1] = (outcome){result.bound_usd, tree->prob[node]};
         rub_tree_clear(&path);
         rub_plan_clear(&plan);
         rub_solve_result_clear(&result);
@@ -132,7 +141,10 @@ rub_status rub_worth_evpi(const rub_worth_job *job, json_t **out, rub_error *err
                                  NULL))
             status = rub_error_set(err, RUB_INTERRUPTED, "stopped");
     }
+    status = rub_ranks_agree(ranks, status, err);
     if (status == RUB_OK) {
+        rub_ranks_gather(ranks, known, n, sizeof *known);
+        rub_ranks_gather(ranks, bound, n, sizeof *bound);
         double value = risk_adjusted(known, n, p->cvar_weight, p->cvar_alpha);
         double most = risk_adjusted(bound, n, p->cvar_weight, p->cvar_alpha);
         *out = interval(fmax(0.0, value - facts->solve->value_usd),
@@ -161,42 +173,63 @@ static const struct {
     {RUB_ALLOW_PAUSE | RUB_ALLOW_CANCEL | RUB_ALLOW_DEFER | RUB_ALLOW_SUBLET | RUB_ALLOW_WAIT,
      "all pacing: pause, cancel, defer, sublet, wait"}};
 
+/* What is left without an option. */
+typedef struct without {
+    double value_usd, bound_usd;
+    bool none, late;
+} without;
+
+static rub_status solve_without(const rub_worth_job *job, const rub_solve_def *def, uint32_t flags,
+                                without *out, rub_error *err) {
+    rub_problem problem = *job->facts->problem; /* shares its arrays */
+    rub_plan plan = {0};
+    rub_solve_result result = {0};
+    problem.allow &= ~flags;
+    rub_status status = rub_portfolio_solve(&problem, def, NULL, &plan, &result, err);
+    bool late = status == RUB_SOLVER;
+    *out = (without){.value_usd = result.value_usd,
+                     .bound_usd = result.bound_usd,
+                     .none = late || result.outcome == RUB_OUTCOME_INFEASIBLE,
+                     .late = late};
+    rub_plan_clear(&plan);
+    rub_solve_result_clear(&result);
+    return late ? RUB_OK : status;
+}
+
+static json_t *option_row(const rub_facts *facts, const char *name, const without *w) {
+    double here = facts->solve->value_usd, most = facts->solve->bound_usd;
+    const char *note = w->late ? "no plan without it was found in its time"
+                               : "without it no plan keeps every limit";
+    json_t *row = w->none ? json_pack("{s:s}", "note", note)
+                          : interval(fmax(0.0, here - w->value_usd), fmax(0.0, here - w->bound_usd),
+                                     fmax(0.0, most - w->value_usd));
+    json_object_set_new(row, "option", json_string(name));
+    return row;
+}
+
 rub_status rub_worth_options(const rub_worth_job *job, json_t **out, rub_error *err) {
-    const rub_facts *facts = job->facts;
-    json_t *rows = json_array();
+    enum { N = RUB_LEN(options) };
+    const rub_ranks *ranks = job->solve.ranks;
+    without without_it[N];
     rub_status status = RUB_OK;
     rub_solve_def def = job->solve;
-    def.time_limit_s = fmax(LEAST_S, job->solve.time_limit_s / (double)RUB_LEN(options));
+    def.time_limit_s = share_s(job, N);
     def.explain = false;
-    for (size_t i = 0; status == RUB_OK && i < RUB_LEN(options); i++) {
-        rub_problem without = *facts->problem; /* shares its arrays */
-        rub_plan plan = {0};
-        rub_solve_result result = {0};
-        without.allow &= ~options[i].flags;
-        status = rub_portfolio_solve(&without, &def, NULL, &plan, &result, err);
-        bool late = status == RUB_SOLVER;
-        if (late || status == RUB_OK) {
-            status = RUB_OK;
-            bool none = late || result.outcome == RUB_OUTCOME_INFEASIBLE;
-            double here = facts->solve->value_usd, most = facts->solve->bound_usd;
-            json_t *row = none ? json_pack("{s:s}", "note",
-                                           late ? "no plan without it was found in its time"
-                                                : "without it no plan keeps every limit")
-                               : interval(fmax(0.0, here - result.value_usd),
-                                          fmax(0.0, here - result.bound_usd),
-                                          fmax(0.0, most - result.value_usd));
-            json_object_set_new(row, "option", json_string(options[i].name));
-            json_array_append_new(rows, row);
-        }
-        rub_plan_clear(&plan);
-        rub_solve_result_clear(&result);
-        if (status == RUB_OK && !rub_progress_report(job->progress, "value of options",
-                                                     (double)i + 1, (double)RUB_LEN(options), NULL))
+    def.ranks = NULL; /* each rank has options of its own */
+    for (int32_t i = 0; status == RUB_OK && i < N; i++) {
+        if (!rub_ranks_mine(ranks, N, i))
+            continue;
+        status = solve_without(job, &def, options[i].flags, &without_it[i], err);
+        if (status == RUB_OK &&
+            !rub_progress_report(job->progress, "value of options", i + 1.0, N, NULL))
             status = rub_error_set(err, RUB_INTERRUPTED, "stopped");
     }
-    if (status == RUB_OK)
-        *out = rows;
-    else
-        json_decref(rows);
-    return status;
+    status = rub_ranks_agree(ranks, status, err);
+    if (status != RUB_OK)
+        return status;
+    rub_ranks_gather(ranks, without_it, N, sizeof *without_it);
+    *out = json_array();
+    for (int32_t i = 0; i < N; i++)
+        json_array_append_new(*out, option_row(job->facts, options[i].name, &without_it[i]));
+    return RUB_OK;
 }

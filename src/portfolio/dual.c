@@ -7,6 +7,7 @@
 #include "portfolio/dual.h"
 
 #include "base/array.h"
+#include "base/ranks.h"
 #include "base/tasks.h"
 #include "portfolio/dual_rows.h"
 
@@ -59,8 +60,8 @@ static void fill_held(rub_dual *d) {
         }
 }
 
-rub_status rub_dual_create(const rub_levels *l, int32_t n_thread, uint64_t seed, rub_dual **out,
-                           rub_error *err) {
+rub_status rub_dual_create(const rub_levels *l, int32_t n_thread, const rub_ranks *ranks,
+                           uint64_t seed, rub_dual **out, rub_error *err) {
     rub_dual *d = RUB_NEW(rub_dual, 1);
     if (!d)
         return rub_error_set(err, RUB_NO_MEMORY, "out of memory");
@@ -68,6 +69,7 @@ rub_status rub_dual_create(const rub_levels *l, int32_t n_thread, uint64_t seed,
     d->p = l->problem;
     d->at = layout(d->p);
     d->n_thread = rub_thread_count(n_thread);
+    d->ranks = ranks;
     if (!allocate(d)) {
         rub_dual_free(d);
         return rub_error_set(err, RUB_NO_MEMORY, "out of memory for the bound");
@@ -336,13 +338,23 @@ static void settle_nodes(void *ctx, int32_t chunk, int32_t thread) {
     }
 }
 
+/* Each rank does its share of the sites; false when it was broken off. */
+static bool price_sites(rub_dual *d) {
+    size_t sites = (size_t)d->l->n_site, path = (size_t)d->p->n_node * sizeof *d->path;
+    rub_ranks_for(d->ranks, d->l->n_site, d->n_thread, price_site, d);
+    if (!rub_watch_agree(d->watch, d->ranks))
+        return false;
+    rub_ranks_gather(d->ranks, d->path, sites, path);
+    rub_ranks_gather(d->ranks, d->site_value, sites, sizeof *d->site_value);
+    return true;
+}
+
 double rub_dual_bound(rub_dual *d, const rub_prices *prices) {
     double sum = 0.0;
     int32_t chunks = (d->p->n_node + CHUNK - 1) / CHUNK;
     d->prices = prices;
     rub_parallel_for(chunks, d->n_thread, price_nodes, d);
-    rub_parallel_for(d->l->n_site, d->n_thread, price_site, d);
-    if (!rub_watch_go(d->watch, false))
+    if (!price_sites(d))
         return HUGE_VAL;
     memset(d->residual, 0, d->at.n * sizeof(double));
     rub_parallel_for(chunks, d->n_thread, settle_nodes, d);

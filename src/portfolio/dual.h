@@ -8,8 +8,9 @@
 
 typedef struct rub_dual rub_dual;
 
-rub_status rub_dual_create(const rub_levels *levels, int32_t n_thread, uint64_t seed,
-                           rub_dual **out, rub_error *err);
+/* ranks: share the sites' dynamic programs out, or NULL; all must make the same calls. */
+rub_status rub_dual_create(const rub_levels *levels, int32_t n_thread, const rub_ranks *ranks,
+                           uint64_t seed, rub_dual **out, rub_error *err);
 void rub_dual_free(rub_dual *dual);
 /* From now on evaluations may be broken off (NULL: they may not). */
 void rub_dual_watch(rub_dual *dual, rub_watch *watch);

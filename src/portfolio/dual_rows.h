@@ -25,6 +25,7 @@ struct rub_dual {
     rub_dual_rows at;
     int32_t n_thread;
     rub_watch *watch;
+    const rub_ranks *ranks;
     rub_level_work *work; /* by thread */
     uint16_t *path;       /* entries (n_site, n_node) */
     double *site_value;   /* (n_site) */

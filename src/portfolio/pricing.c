@@ -8,6 +8,7 @@
 #include "portfolio/pricing.h"
 
 #include "base/array.h"
+#include "base/ranks.h"
 #include "base/rng.h"
 #include "base/tasks.h"
 #include "portfolio/dual.h"
@@ -41,6 +42,7 @@ typedef struct solver {
     double *leaf_weight;              /* of the prices (n_leaf) */
     double *leaf_aim, *weight_before; /* scratch (n_leaf), (n_node) */
     double bound;
+    double kept_s; /* when a state was last told */
     rub_watch watch;
     bool have_prices, is_warm;
     rub_rng rng;
@@ -64,7 +66,8 @@ static void clear(solver *v) {
 static rub_status create(solver *v, rub_error *err) {
     const rub_plan *root = v->def->keep_root ? v->def->warm : NULL;
     RUB_TRY(rub_levels_make(v->p, v->def->n_thread, &v->levels, err));
-    RUB_TRY(rub_dual_create(&v->levels, v->def->n_thread, v->def->seed, &v->dual, err));
+    RUB_TRY(
+        rub_dual_create(&v->levels, v->def->n_thread, v->def->ranks, v->def->seed, &v->dual, err));
     RUB_TRY(rub_prices_init(v->p, &v->prices, err));
     RUB_TRY(rub_search_create(&v->levels, v->def->seed, root, &v->best, err));
     RUB_TRY(rub_search_create(&v->levels, v->def->seed, root, &v->base, err));
@@ -181,10 +184,25 @@ static void shuffle(solver *v) {
     }
 }
 
+/* Each rank runs its share of the chains; those that found something go to all. */
+static void run_chains(solver *v) {
+    const rub_ranks *ranks = v->def->ranks;
+    double value[CHAINS];
+    rub_ranks_for(ranks, CHAINS, v->def->n_thread, run_chain, v);
+    for (int i = 0; i < CHAINS; i++)
+        value[i] = rub_search_value(v->chain[i]);
+    rub_ranks_gather(ranks, value, CHAINS, sizeof *value);
+    for (int i = 0; rub_ranks_n(ranks) > 1 && i < CHAINS; i++)
+        if (value[i] > rub_search_value(v->best))
+            rub_search_share(v->chain[i], ranks, rub_ranks_owner(ranks, CHAINS, i));
+        else
+            rub_search_copy(v->best, v->chain[i]);
+}
+
 /* The best chain's plan, and of the others what still helps. */
 static void round_of_moves(solver *v) {
     shuffle(v);
-    rub_parallel_for(CHAINS, v->def->n_thread, run_chain, v);
+    run_chains(v);
     int best = 0;
     for (int i = 1; i < CHAINS; i++)
         if (rub_search_value(v->chain[i]) > rub_search_value(v->chain[best]))
@@ -214,7 +232,7 @@ static void turns(solver *v, int32_t n, bool afresh) {
 static bool more(solver *v, int64_t rounds) {
     v->watch.bound = v->bound;
     v->watch.value = rub_search_value(v->best);
-    return rub_watch_go(&v->watch, true) &&
+    return rub_watch_agree(&v->watch, v->def->ranks) &&
            !(v->def->iterations > 0 && rounds >= v->def->iterations);
 }
 
@@ -237,12 +255,14 @@ static int32_t turns_of_round(const solver *v) {
 
 static void first_round(solver *v) {
     turns(v, v->is_warm ? WARM_TURNS : FIRST_TURNS, true);
-    if (!v->is_warm && rub_watch_go(&v->watch, true))
+    if (!v->is_warm && rub_watch_agree(&v->watch, v->def->ranks))
         draw_plan(v);
 }
 
 static void later_round(solver *v) {
     round_of_moves(v);
+    if (!rub_watch_agree(&v->watch, v->def->ranks)) /* the ranks' plans may differ from here on */
+        return;
     bool moved = follow_risk(v);
     turns(v, turns_of_round(v), moved);
 }
@@ -252,16 +272,47 @@ static bool near_enough(const solver *v) {
     return value > -HUGE_VAL && gap(value, v->bound) <= v->def->gap_frac;
 }
 
+/* Tells the caller where the solve stands, every so often. */
+static rub_status keep_state(solver *v, rub_error *err) {
+    const rub_solve_keep *keep = v->def->keep;
+    double now = rub_watch_spent_s(&v->watch);
+    if (!keep || now - v->kept_s < keep->every_s || rub_ranks_rank(v->def->ranks) > 0)
+        return RUB_OK;
+    size_t n = rub_dual_rows_n(v->dual);
+    double *multiplier = RUB_NEW(double, n);
+    rub_step *step = RUB_NEW(rub_step, (size_t)v->p->n_block * (size_t)v->p->n_node);
+    rub_solve_state state = {{.n_block = v->p->n_block, .n_node = v->p->n_node, .step = step},
+                             multiplier,
+                             n,
+                             rub_search_value(v->best),
+                             v->bound};
+    rub_status status = step && multiplier
+                            ? RUB_OK
+                            : rub_error_set(err, RUB_NO_MEMORY, "out of memory for a checkpoint");
+    if (status == RUB_OK) {
+        rub_search_steps(v->best, step);
+        rub_dual_store(v->dual, &v->prices, multiplier);
+        status = keep->keep(keep->ctx, &state, err);
+    }
+    v->kept_s = now;
+    free(step);
+    free(multiplier);
+    return status;
+}
+
 /* Rounds until plan and bound are near enough, or the watch says that it is enough. */
-static rub_outcome improve(solver *v, int64_t *rounds) {
-    for (*rounds = 0; !near_enough(v) && more(v, *rounds); ++*rounds)
-        if (*rounds == 0)
+static rub_status improve(solver *v, rub_solve_result *r, rub_error *err) {
+    for (r->iterations = 0; more(v, r->iterations) && !near_enough(v); r->iterations++) {
+        if (r->iterations == 0)
             first_round(v);
         else
             later_round(v);
-    return near_enough(v)                        ? RUB_OUTCOME_GAP
-           : v->watch.state == RUB_WATCH_STOPPED ? RUB_OUTCOME_STOPPED
-                                                 : RUB_OUTCOME_TIME_LIMIT;
+        RUB_TRY(keep_state(v, err));
+    }
+    r->outcome = near_enough(v)                        ? RUB_OUTCOME_GAP
+                 : v->watch.state == RUB_WATCH_STOPPED ? RUB_OUTCOME_STOPPED
+                                                       : RUB_OUTCOME_TIME_LIMIT;
+    return RUB_OK;
 }
 
 static rub_status store_prices(const solver *v, rub_solve_result *result, rub_error *err) {
@@ -375,12 +426,15 @@ rub_status rub_pricing_solve(const rub_problem *problem, const rub_solve_def *de
     rub_status status = create(&v, err);
     if (status == RUB_OK)
         first_plan(&v);
+    if (status == RUB_OK && !rub_watch_agree(&v.watch, def->ranks))
+        rub_search_share(v.best, def->ranks, 0); /* each was broken off elsewhere */
     bool found = status == RUB_OK && rub_search_value(v.best) > -HUGE_VAL;
     if (found)
         status = first_prices(&v, err);
     if (found && status == RUB_OK) {
-        r.outcome = improve(&v, &r.iterations);
-        status = answer(&v, plan, &r, err);
+        status = improve(&v, &r, err);
+        if (status == RUB_OK)
+            status = answer(&v, plan, &r, err);
     } else if (status == RUB_OK)
         tell_start(&v, &r);
     r.seconds = rub_watch_spent_s(&v.watch);

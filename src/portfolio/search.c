@@ -4,6 +4,7 @@
 #include "portfolio/search_state.h"
 
 #include "base/array.h"
+#include "base/ranks.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -148,6 +149,17 @@ void rub_search_copy(const rub_search *from, rub_search *to) {
     to->value = from->value;
     to->n_touched = 0;
     memset(to->is_touched, 0, (size_t)to->p->n_node * sizeof(bool));
+}
+
+void rub_search_share(rub_search *s, const rub_ranks *ranks, int32_t from) {
+    part all[PARTS];
+    int n = parts(s, all);
+    for (int i = 0; i < n; i++)
+        if (all[i].state)
+            rub_ranks_share(ranks, *all[i].into, all[i].n * all[i].size, from);
+    rub_ranks_share(ranks, &s->value, sizeof s->value, from);
+    s->n_touched = 0;
+    memset(s->is_touched, 0, (size_t)s->p->n_node * sizeof(bool));
 }
 
 /* ---- the market at a node -------------------------------------------------------------------- */
@@ -402,21 +414,31 @@ void rub_search_weigh(rub_search *s) {
 
 const double *rub_search_caps(const rub_search *s) { return s->cap; }
 
+void rub_search_steps(const rub_search *s, rub_step *out) {
+    const rub_problem *p = s->p;
+    for (int32_t b = 0; b < p->n_block; b++) {
+        const rub_automaton *a = &s->l->site[s->site_of[b]].automaton;
+        const uint16_t *path = s->path + (size_t)b * (size_t)p->n_node;
+        for (int32_t n = 0; n < p->n_node; n++) {
+            const rub_level_entry *e = rub_search_entry(s, b, n, path[n]);
+            out[(size_t)b * (size_t)p->n_node + (size_t)n] = (rub_step){.state = a->state[e->from],
+                                                                        .next = a->state[e->to],
+                                                                        .action = e->action,
+                                                                        .gen = e->gen};
+        }
+    }
+}
+
 rub_status rub_search_plan(rub_search *s, rub_plan *out, rub_error *err) {
     const rub_problem *p = s->p;
     rub_plan plan = {0};
     RUB_TRY(rub_plan_init(p, &plan, err));
     memset(s->cap, 0, (size_t)p->n_node * (size_t)s->n_cap * sizeof(double)); /* afresh */
+    rub_search_steps(s, plan.step);
     for (int32_t b = 0; b < p->n_block; b++) {
-        const rub_automaton *a = &s->l->site[s->site_of[b]].automaton;
         int32_t region = s->l->site[s->site_of[b]].region;
         for (int32_t n = 0; n < p->n_node; n++) {
             const rub_level_entry *e = rub_search_entry(s, b, n, rub_search_path(s, b)[n]);
-            plan.step[(size_t)b * (size_t)p->n_node + (size_t)n] =
-                (rub_step){.state = a->state[e->from],
-                           .next = a->state[e->to],
-                           .action = e->action,
-                           .gen = e->gen};
             if (e->f.own_mw > 0)
                 s->cap[(size_t)n * (size_t)s->n_cap +
                        (size_t)((region * p->n_gen + e->f.live_gen) * 2 + e->f.training)] +=

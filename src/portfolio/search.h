@@ -19,6 +19,9 @@ void rub_search_watch(rub_search *search, rub_watch *watch, bool caller);
 /* Everything but the random stream; both of the same levels. */
 void rub_search_copy(const rub_search *from, rub_search *to);
 
+/* Every rank gets what rank `from` has: all that rub_search_copy copies. */
+void rub_search_share(rub_search *search, const rub_ranks *ranks, int32_t from);
+
 /* Puts every block in, first as cheaply as possible, then one after the other against the rest,
  * judging by prices (may be NULL). */
 void rub_search_build(rub_search *search, const rub_prices *prices);
@@ -52,6 +55,9 @@ double rub_search_excess(const rub_search *search, int32_t *budget);
 
 /* Live MW of the plan (n_node, rub_market_n_cap). */
 const double *rub_search_caps(const rub_search *search);
+
+/* Writes the steps alone (n_block, n_node). */
+void rub_search_steps(const rub_search *search, rub_step *out);
 
 /* Writes the plan out, market cleared. */
 rub_status rub_search_plan(rub_search *search, rub_plan *out, rub_error *err);

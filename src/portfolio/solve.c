@@ -6,6 +6,7 @@
 #include "portfolio/levels.h"
 #include "portfolio/mip.h"
 #include "portfolio/pricing.h"
+#include "portfolio/share.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -85,6 +86,7 @@ rub_status rub_portfolio_solve(const rub_problem *problem, const rub_solve_def *
         status = explain(problem, def, &made, &r, err);
     if (status == RUB_OK && r.outcome == RUB_OUTCOME_INFEASIBLE && !r.reason[0])
         snprintf(r.reason, sizeof r.reason, "No plan keeps every limit.");
+    status = rub_answer_share(problem, def->ranks, status, &made, &r, err);
     if (status == RUB_OK && r.outcome != RUB_OUTCOME_INFEASIBLE)
         status = settle(problem, &made, &r, err);
     if (status != RUB_OK) {

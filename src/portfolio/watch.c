@@ -1,5 +1,7 @@
 #include "portfolio/watch.h"
 
+#include "base/ranks.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <time.h>
@@ -44,4 +46,17 @@ bool rub_watch_go(rub_watch *w, bool caller) {
     else if (spent >= w->limit_s)
         atomic_compare_exchange_strong(&w->state, &expected, RUB_WATCH_TIME);
     return atomic_load_explicit(&w->state, memory_order_relaxed) == RUB_WATCH_GO;
+}
+
+bool rub_watch_agree(rub_watch *w, const rub_ranks *ranks) {
+    if (!w || rub_ranks_n(ranks) == 1)
+        return rub_watch_go(w, true);
+    rub_watch_go(w, true);
+    for (int32_t r = 0; r < ranks->n; r++) {
+        int state = atomic_load(&w->state);
+        rub_ranks_share(ranks, &state, sizeof state, r);
+        if (state != RUB_WATCH_GO)
+            atomic_store(&w->state, state);
+    }
+    return atomic_load(&w->state) == RUB_WATCH_GO;
 }

@@ -22,4 +22,7 @@ double rub_watch_spent_s(const rub_watch *watch);
  * called the solver (0 of rub_parallel_for). */
 bool rub_watch_go(rub_watch *watch, bool caller);
 
+/* The same answer on every rank: false where any may not go on. All ranks must ask. */
+bool rub_watch_agree(rub_watch *watch, const rub_ranks *ranks);
+
 #endif
