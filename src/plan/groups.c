@@ -196,7 +196,7 @@ static const char *because(rub_action action, rub_stage stage, want w) {
     case RUB_ACTION_RENEW:
         return "the second term earns more than its rent";
     case RUB_ACTION_SERVE:
-        return "it is live and its load earns more than it costs to run";
+        return "its load earns more than it costs to run";
     case RUB_ACTION_NONE:
         return "nothing is left to decide";
     default:

@@ -103,6 +103,8 @@ static rub_status value_of(const rub_worth_job *job, double time_s, rub_plan *ro
     rub_plan plan = {0};
     rub_solve_result result = {0};
     def.warm = root;
+    def.multiplier = job->facts->solve->multiplier;
+    def.n_multiplier = job->facts->solve->n_multiplier;
     def.keep_root = true;
     def.explain = false;
     def.time_limit_s = fmax(0.5, time_s);
@@ -157,6 +159,8 @@ static rub_status farthest(const rub_worth_job *job, const turn *turns, size_t n
             break;
         rub_step before = set_turn(&root, turns[i].to);
         status = value_of(job, time_s / (double)tries, &root, &here, err);
+        if (status == RUB_OK && json_array_size(changed) == 0)
+            here = fmax(here, turns[i].to->value_usd); /* alone: all else as planned */
         if (status == RUB_OK && here >= floor_usd) {
             value = here;
             mw += site_of(facts, turns[i].to->block)->block_mw;

@@ -173,6 +173,16 @@ static const struct {
     {RUB_ALLOW_PAUSE | RUB_ALLOW_CANCEL | RUB_ALLOW_DEFER | RUB_ALLOW_SUBLET | RUB_ALLOW_WAIT,
      "all pacing: pause, cancel, defer, sublet, wait"}};
 
+/* Without one option the plan that stands is the best start, and what it does with the option is planned
+ * anew; without all of them little of it stays, and a cold start is better. A cold start for each made
+ * every option of the hyperscaler's study look worth 3 billion: the search's own shortfall. */
+static void start_from(const rub_facts *facts, uint32_t flags, rub_solve_def *def) {
+    bool one = (flags & (flags - 1)) == 0;
+    def->warm = one ? facts->plan : NULL;
+    def->multiplier = one ? facts->solve->multiplier : NULL;
+    def->n_multiplier = one ? facts->solve->n_multiplier : 0;
+}
+
 /* What is left without an option. */
 typedef struct without {
     double value_usd, bound_usd;
@@ -184,8 +194,10 @@ static rub_status solve_without(const rub_worth_job *job, const rub_solve_def *d
     rub_problem problem = *job->facts->problem; /* shares its arrays */
     rub_plan plan = {0};
     rub_solve_result result = {0};
+    rub_solve_def from = *def;
     problem.allow &= ~flags;
-    rub_status status = rub_portfolio_solve(&problem, def, NULL, &plan, &result, err);
+    start_from(job->facts, flags, &from);
+    rub_status status = rub_portfolio_solve(&problem, &from, NULL, &plan, &result, err);
     bool late = status == RUB_SOLVER;
     *out = (without){.value_usd = result.value_usd,
                      .bound_usd = result.bound_usd,

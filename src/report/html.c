@@ -23,7 +23,8 @@ static const char style[] =
     "table{border-collapse:collapse;width:100%;font-size:13.5px}th{text-align:left;font-weight:600;"
     "color:var(--mute);border-bottom:1px solid var(--line);padding:4px 8px}td{padding:6px 8px;"
     "border-bottom:1px solid var(--line);vertical-align:top}td.n,th.n{text-align:right;"
-    "font-variant-numeric:tabular-nums;white-space:nowrap}td.why{max-width:430px}td.why "
+    "font-variant-numeric:tabular-nums;white-space:nowrap}td.why{width:58%}td.why "
+    "p{margin:0 0 4px}td.why "
     "small{display:block;"
     "color:var(--mute);margin-top:2px}td "
     "small{color:var(--mute)}.tag{display:inline-block;padding:1px 9px;border-radius:10px;"
@@ -58,6 +59,16 @@ static const char style[] =
     "55ab98}"
     ".use5{fill:#9fd2c6;background:#9fd2c6}.rentout{fill:#e0a64a;background:#e0a64a}.chip{display:"
     "inline-block;width:10px;height:10px;margin-left:4px}.chip.before{background:#cfd6de}"
+    ".act-none{fill:#f7f9fa;background:#f7f9fa;border:1px solid "
+    "var(--line)}.act-go{background:#7cc7b1}.act-slow{background:#f2c46d}"
+    ".act-stop{background:#dd8f88}.act-serve{background:#b9cfe8}.act-hold{background:#e3e8ed}."
+    "whole{white-space:nowrap}"
+    "figcaption.title{text-align:left;font-weight:600;color:var(--ink);font-size:14px}summary{"
+    "cursor:pointer;color:var(--blue)}"
+    ".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(210px,1fr));gap:12px;margin:"
+    "0 0 18px}.tile{border:1px solid "
+    "var(--line);border-radius:8px;padding:10px 14px}.tile b{display:block;font-size:22px}.tile "
+    "small{color:var(--mute)}"
     "@media(max-width:760px){.grid2{grid-template-columns:1fr}main{padding:18px}}";
 
 static void tag(rub_text *out, const char *name, const char *words) {
@@ -89,6 +100,37 @@ static const char *mood(const char *action) {
     return !strcmp(action, "wait") || !strcmp(action, "none") ? "hold" : "go";
 }
 
+static void otherwise(rub_text *out, const json_t *of) {
+    const json_t *other = rub_part(of, "runner_up");
+    if (!other)
+        return;
+    rub_text_add(out, "<small>Otherwise: ");
+    rub_part_escape(out, rub_part_string(other, "text"));
+    rub_text_add(out, "</small>");
+}
+
+/* Why: of the site, or of each group of its blocks that acts otherwise. */
+static void reasons(rub_text *out, const json_t *site) {
+    const json_t *groups = rub_part(site, "groups");
+    char price[32];
+    if (json_array_size(groups) < 2) {
+        rub_part_escape(out, rub_part_string(site, "why"));
+        otherwise(out, site);
+        return;
+    }
+    RUB_PART_EACH(groups, g, group) {
+        double n = rub_part_number(group, "blocks");
+        rub_text_add(out, "<p><b>");
+        rub_part_escape(out, rub_part_string(group, "action"));
+        rub_text_add(out, " %.0f block%s</b>: ", n, n == 1 ? "" : "s");
+        rub_part_escape(out, rub_part_string(group, "why"));
+        otherwise(out, group);
+        rub_text_add(out, "</p>");
+    }
+    rub_text_add(out, "<small>A MW here is worth %s a quarter over the next two years</small>",
+                 rub_part_price(site, price));
+}
+
 static void site_row(rub_text *out, const json_t *site) {
     char buf[64];
     rub_text actions = {0};
@@ -105,14 +147,9 @@ static void site_row(rub_text *out, const json_t *site) {
     rub_text_add(out, "<td><span class=\"tag %s\">", mood(rub_part_string(site, "action")));
     rub_part_escape(out, actions.data ? actions.data : "");
     rub_text_add(out, "</span></td><td class=\"why\">");
-    rub_part_escape(out, rub_part_string(site, "why"));
-    if (rub_part(site, "runner_up")) {
-        rub_text_add(out, "<small>Otherwise: ");
-        rub_part_escape(out, rub_part_string(rub_part(site, "runner_up"), "text"));
-        rub_text_add(out, "</small>");
-    }
+    reasons(out, site);
     RUB_PART_EACH(rub_part(site, "triggers"), k, trigger) {
-        rub_text_add(out, "<small>Trigger: ");
+        rub_text_add(out, "<small>Rule: ");
         rub_part_escape(out, rub_part_string(trigger, "text"));
         rub_text_add(out, "</small>");
     }
@@ -122,12 +159,77 @@ static void site_row(rub_text *out, const json_t *site) {
 
 static void sites(rub_text *out, const json_t *document) {
     rub_text_add(out,
-                 "<h2>Decisions now</h2><table><tr><th>site</th><th>stage</th><th class=\"n\">MW"
+                 "<h2>Site by site</h2><p class=\"sub\">What each does now, why, the best that it "
+                 "could do instead, and the rules for later (loads in MW of today's "
+                 "fleet).</p><table><tr><th>site</th><th>stage</th><th class=\"n\">MW"
                  "</th><th>action</th><th>why, and what would change it</th></tr>");
     RUB_PART_EACH(rub_part(document, "sites"), i, site)
     site_row(out, site);
-    rub_text_add(out, "</table><h2>Probable actions over the next two years</h2>");
+    rub_text_add(out, "</table>");
+}
+
+static void schedule(rub_text *out, const json_t *document) {
+    rub_text_add(out, "<h2>Actions now, and probable ones over the next two years</h2>");
     rub_chart_schedule(out, document);
+}
+
+static void tile(rub_text *out, const char *figure, const char *words) {
+    rub_text_add(out, "<div class=\"tile\"><b>");
+    rub_part_escape(out, figure);
+    rub_text_add(out, "</b><small>");
+    rub_part_escape(out, words);
+    rub_text_add(out, "</small></div>");
+}
+
+/* The first year's capex against its budget. */
+static void budget_tile(rub_text *out, const json_t *document) {
+    const json_t *year = json_array_get(rub_part(document, "capex"), 0);
+    char a[32], b[32], words[120];
+    bool limited = json_is_number(rub_part(year, "budget_usd"));
+    double spent =
+        rub_part_number(year, "spent_before_start_usd") + rub_part_number(year, "mean_usd");
+    if (!year)
+        return;
+    snprintf(words, sizeof words, "capex of %.16s on average, %s%s",
+             rub_part_string(year, "fiscal_year"), limited ? "budget " : "no budget",
+             limited ? rub_text_usd(rub_part_number(year, "budget_usd"), b) : "");
+    tile(out, rub_text_usd(spent, a), words);
+}
+
+/* MW whose action now is one of a mood. */
+static double mw_of(const json_t *document, const char *which) {
+    double mw = 0.0;
+    RUB_PART_EACH(rub_part(document, "sites"), i, site) {
+        const char *action;
+        json_t *count;
+        json_object_foreach(json_object_get(site, "actions_now"), action,
+                            count) if (!strcmp(mood(action), which)) mw +=
+            rub_part_number(site, "mw") * json_number_value(count) /
+            fmax(1.0, rub_part_number(site, "blocks"));
+    }
+    return mw;
+}
+
+static void tiles(rub_text *out, const json_t *document) {
+    const json_t *npv = rub_part(document, "npv");
+    char a[32], b[32], c[32], words[160];
+    rub_text_add(out, "<div class=\"tiles\">");
+    snprintf(words, sizeof words,
+             "net present value on average; %s in the worst %.0f %% of futures",
+             rub_text_usd(rub_part_number(npv, "cvar_usd"), b),
+             100 * rub_part_number(npv, "cvar_alpha"));
+    tile(out, rub_text_usd(rub_part_number(npv, "mean_usd"), a), words);
+    budget_tile(out, document);
+    snprintf(a, sizeof a, "%.20s MW", rub_text_mw(mw_of(document, "go"), b));
+    tile(out, a, "signed, built, fitted out or refreshed now");
+    snprintf(a, sizeof a, "%.20s MW",
+             rub_text_mw(mw_of(document, "slow") + mw_of(document, "stop"), b));
+    snprintf(
+        words, sizeof words,
+        "slowed or left now: %.20s MW paused, deferred or sublet, %.20s MW cancelled or retired",
+        rub_text_mw(mw_of(document, "slow"), b), rub_text_mw(mw_of(document, "stop"), c));
+    tile(out, a, words);
+    rub_text_add(out, "</div>");
 }
 
 static void supply(rub_text *out, const json_t *document) {
@@ -178,7 +280,10 @@ static void worth_row(rub_text *out, const char *name, const json_t *value) {
         return;
     rub_text_add(out, "<tr>");
     tag(out, "td", name);
-    if (json_is_number(rub_part(value, "value_usd"))) {
+    if (rub_part_is_open(value)) {
+        rub_text_add(out, "<td class=\"n\">not told</td><td class=\"n\">at most %s</td></tr>",
+                     rub_text_usd(rub_part_number(value, "at_most_usd"), c));
+    } else if (json_is_number(rub_part(value, "value_usd"))) {
         number_cell(out, rub_text_usd(rub_part_number(value, "value_usd"), a));
         rub_text_add(out, "<td class=\"n\">%s to %s</td></tr>",
                      rub_text_usd(rub_part_number(value, "at_least_usd"), b),
@@ -326,6 +431,7 @@ rub_status rub_report_html(const json_t *document, char **out, rub_error *err) {
         rub_text_add(&text, "<h2>No plan</h2>");
         tag(&text, "p", rub_part_string(document, "infeasible"));
     } else {
+        tiles(&text, document);
         lines(&text, rub_part(document, "headline"));
         RUB_PART_EACH(rub_part(document, "comparisons"), i, comparison) {
             rub_text_add(&text, "<h2>What if ");
@@ -334,14 +440,15 @@ rub_status rub_report_html(const json_t *document, char **out, rub_error *err) {
             lines(&text, rub_part(comparison, "lines"));
         }
         rub_html_since(&text, document);
-        sites(&text, document);
+        schedule(&text, document);
         supply(&text, document);
         rub_html_estate(&text, document);
         money(&text, document);
         worth(&text, document);
-        rub_html_rules(&text, document);
         rub_html_nearby(&text, document);
         out_of_sample(&text, document);
+        sites(&text, document);
+        rub_html_rules(&text, document);
     }
     yields(&text, document);
     sources(&text, document);

@@ -49,7 +49,9 @@ static void supply_figure(rub_text *out, const json_t *document, const json_t *c
     rub_text title = {0};
     rub_text_add(&title, "%s, %s", rub_part_string(column, "class"),
                  rub_part_string(column, "region"));
-    rub_text_add(out, "<figure>");
+    rub_text_add(out, "<figure><figcaption class=\"title\">");
+    rub_part_escape(out, title.data ? title.data : "");
+    rub_text_add(out, "</figcaption>");
     rub_chart c = rub_chart_begin(out, 460, 220, 0, (double)n - 1, 0, most, "MW",
                                   title.data ? title.data : "");
     rub_chart_band(&c, p10, p90, n, "fan");
@@ -59,7 +61,7 @@ static void supply_figure(rub_text *out, const json_t *document, const json_t *c
     rub_chart_line(&c, with_rent, n, "rent");
     quarter_labels(&c, document, n);
     rub_chart_end(&c);
-    c = rub_chart_begin(out, 460, 90, -0.5, (double)n - 0.5, 0, 1,
+    c = rub_chart_begin(out, 460, 84, -0.5, (double)n - 0.5, 0, 1,
                         "probability of shortage, surplus", "probability of shortage and surplus");
     for (size_t t = 0; t < n; t++) {
         char hint[96];
@@ -69,9 +71,7 @@ static void supply_figure(rub_text *out, const json_t *document, const json_t *c
         rub_chart_bar(&c, (double)t + 0.2, 0.18, 0, surplus[t], "surplus", hint);
     }
     rub_chart_end(&c);
-    rub_text_add(out, "<figcaption>");
-    rub_part_escape(out, title.data ? title.data : "");
-    rub_text_add(out, "</figcaption></figure>");
+    rub_text_add(out, "</figure>");
     rub_text_clear(&title);
 }
 
@@ -133,13 +133,15 @@ void rub_chart_npv(rub_text *out, const json_t *document) {
     rub_chart c = rub_chart_begin(out, 460, 200, low / unit, high / unit, 0, most, "probability",
                                   "net present value over futures");
     for (int b = 0; b < BINS; b++) {
-        char hint[96];
+        char hint[96], number[32];
         double middle = (low + (b + 0.5) * width) / unit;
-        snprintf(hint, sizeof hint, "%.3g: %.0f %%", middle, 100 * bin[b]);
+        snprintf(hint, sizeof hint, "around $%s%s: %.0f %%", rub_text_number(middle, number),
+                 unit > 1e8 ? "B" : "M", 100 * bin[b]);
         rub_chart_bar(&c, middle, 0.45 * width / unit, 0, bin[b], "npv", hint);
         if (b % 3 == 1) {
             char label[48];
-            snprintf(label, sizeof label, "$%.3g%s", middle, unit > 1e8 ? "B" : "M");
+            snprintf(label, sizeof label, "$%s%s", rub_text_number(middle, number),
+                     unit > 1e8 ? "B" : "M");
             rub_chart_x_label(&c, middle, label);
         }
     }
@@ -154,25 +156,46 @@ static void x_label(rub_text *out, double x, const char *text) {
 
 static const char *action_class(const char *action) {
     static const char *const stop[] = {"cancel", "retire"},
-                             *const slow[] = {"pause", "defer", "sublet"},
-                             *const go[] = {"sign",    "proceed", "resume",
-                                            "fit out", "refresh", "upgrade"};
+                             *const slow[] = {"pause", "defer", "sublet"}, *const go[] = {"sign",
+                                                                                          "proceed",
+                                                                                          "resume",
+                                                                                          "fit out",
+                                                                                          "refresh",
+                                                                                          "upgrade",
+                                                                                          "renew"};
     for (size_t i = 0; i < 2; i++)
         if (!strcmp(action, stop[i]))
             return "stop";
     for (size_t i = 0; i < 3; i++)
         if (!strcmp(action, slow[i]))
             return "slow";
-    for (size_t i = 0; i < 6; i++)
+    for (size_t i = 0; i < sizeof go / sizeof go[0]; i++)
         if (!strcmp(action, go[i]))
             return "go";
-    return !strcmp(action, "serve") ? "serve" : "hold";
+    return !strcmp(action, "serve") ? "serve" : !strcmp(action, "none") ? "none" : "hold";
+}
+
+static void schedule_key(rub_text *out) {
+    static const struct {
+        const char *style, *words;
+    } key[] = {{"go", "sign, build, fit out, renew"},
+               {"serve", "serve"},
+               {"hold", "wait"},
+               {"slow", "pause, defer, sublet"},
+               {"stop", "cancel, retire"},
+               {"none", "nothing to decide (ended, or sublet to another)"}};
+    rub_text_add(out, "<p class=\"key\">");
+    for (size_t i = 0; i < sizeof key / sizeof key[0]; i++)
+        rub_text_add(out, "<span><b class=\"chip act-%s\"></b> %s</span>", key[i].style,
+                     key[i].words);
+    rub_text_add(out, "</p>");
 }
 
 /* A row a site, a column a quarter; each cell is divided among the actions by probability. */
 void rub_chart_schedule(rub_text *out, const json_t *document) {
     const json_t *sites = rub_part(document, "sites");
     size_t n = json_array_size(sites);
+    schedule_key(out);
     double row = 18, left = 150, cell = 62, height = 22 + row * (double)n + 4;
     rub_text_add(out,
                  "<svg class=\"schedule\" viewBox=\"0 0 %.0f %.0f\" role=\"img\" "
@@ -198,7 +221,7 @@ void rub_chart_schedule(rub_text *out, const json_t *document) {
                     action_class(action), x, y, w, row - 3);
                 rub_part_escape(out, action);
                 rub_text_add(out, " %.0f %%</title></rect>", 100 * json_number_value(prob));
-                if (w > 34) {
+                if (w > 6.2 * (double)strlen(action) + 4 && strcmp(action, "none") != 0) {
                     rub_text_add(out, "<text class=\"in\" x=\"%.1f\" y=\"%.1f\">", x + w / 2,
                                  y + 11.5);
                     rub_part_escape(out, action);

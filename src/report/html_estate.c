@@ -92,12 +92,14 @@ static void use_figure(rub_text *out, const json_t *document) {
     rub_text_add(out, "<figcaption>Who uses live capacity: ");
     k = 0;
     json_object_foreach((json_t *)(uintptr_t)loads, name, array) {
-        rub_text_add(out, "<span class=\"chip %s\"></span> ", shade[k++ % 6]);
+        rub_text_add(out, "<span class=\"whole\"><span class=\"chip %s\"></span> ", shade[k++ % 6]);
         rub_part_escape(out, name);
-        rub_text_add(out, ", ");
+        rub_text_add(out, ",</span> ");
     }
-    rub_text_add(out, "<span class=\"chip rentout\"></span> rented out, <span class=\"chip "
-                      "before\"></span> idle</figcaption></figure>");
+    rub_text_add(
+        out,
+        "<span class=\"whole\"><span class=\"chip rentout\"></span> rented out,</span> <span "
+        "class=\"whole\"><span class=\"chip before\"></span> idle</span></figcaption></figure>");
 }
 
 static void cell(rub_text *out, const char *words, bool numeric) {
@@ -146,18 +148,22 @@ void rub_html_nearby(rub_text *out, const json_t *document) {
     rub_text_add(out, "<h2>Nearly as good</h2>");
     size_t turned = json_array_size(json_object_get(n, "turned"));
     if (turned == 0)
-        rub_text_add(out,
-                     "<p>No other action now of any site keeps within %.0f %% of the plan.</p>",
-                     100 * rub_part_number(n, "within"));
+        rub_text_add(
+            out, "<p>No other plan was found that acts otherwise now and keeps within %.0f %%.</p>",
+            100 * rub_part_number(n, "within"));
     else
-        rub_text_add(out, "<p>%zu sites may act otherwise now, together, for %s:</p>", turned,
+        rub_text_add(out, "<p>%zu site%s may act otherwise now%s, for %s:</p>", turned,
+                     turned == 1 ? "" : "s", turned == 1 ? "" : ", together",
                      rub_text_usd(rub_part_number(n, "loses_usd"), a));
     rub_text_add(out, "<ul class=\"head\">");
     RUB_PART_EACH(rub_part(n, "turned"), i, one) {
         rub_text_add(out, "<li>");
         rub_part_escape(out, rub_part_string(one, "site"));
-        rub_text_add(out, ": %s instead of %s</li>", rub_part_string(one, "to"),
-                     rub_part_string(one, "from"));
+        rub_text_add(out, ": ");
+        rub_part_escape(out, rub_part_string(one, "to"));
+        rub_text_add(out, " instead of ");
+        rub_part_escape(out, rub_part_string(one, "from"));
+        rub_text_add(out, "</li>");
     }
     RUB_PART_EACH(rub_part(n, "swaps"), k, swap) {
         rub_text_add(out, "<li>Swap: ");
@@ -174,7 +180,9 @@ void rub_html_rules(rub_text *out, const json_t *document) {
     rub_text_add(out,
                  "<h2>Rules in words</h2><p class=\"sub\">What the plan does later, as at most "
                  "three questions for each site and stage, and how much of the plan they "
-                 "tell.</p><table><tr><th>site</th><th>while</th><th>what to do</th><th "
+                 "tell. Loads in MW of today's fleet; shares of the quarters spent in the "
+                 "stage.</p><details><summary>All rules of all "
+                 "stages</summary><table><tr><th>site</th><th>while</th><th>what to do</th><th "
                  "class=\"n\">tell</th></tr>");
     RUB_PART_EACH(rows, i, stage) {
         char a[32];
@@ -183,7 +191,9 @@ void rub_html_rules(rub_text *out, const json_t *document) {
         cell(out, rub_part_string(stage, "stage"), false);
         rub_text_add(out, "<td>");
         RUB_PART_EACH(rub_part(stage, "rules"), k, rule) {
-            rub_text_add(out, "<b>%s</b>", rub_part_string(rule, "do"));
+            rub_text_add(out, "<b>");
+            rub_part_escape(out, rub_part_string(rule, "do"));
+            rub_text_add(out, "</b>");
             if (*rub_part_string(rule, "if")) {
                 rub_text_add(out, " if ");
                 rub_part_escape(out, rub_part_string(rule, "if"));
@@ -194,7 +204,7 @@ void rub_html_rules(rub_text *out, const json_t *document) {
         cell(out, rub_part_share(rub_part_number(stage, "accuracy"), a), true);
         rub_text_add(out, "</tr>");
     }
-    rub_text_add(out, "</table>");
+    rub_text_add(out, "</table></details>");
 }
 
 void rub_html_since(rub_text *out, const json_t *document) {

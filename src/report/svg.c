@@ -3,6 +3,8 @@
 #include "report/parts.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <string.h>
 
 double rub_chart_round_up(double x) {
     if (!(x > 0) || !isfinite(x))
@@ -25,16 +27,25 @@ static double py(const rub_chart *c, double y) {
     return c->bottom - (c->bottom - c->top) * (span > 0 ? (y - c->y0) / span : 0.0);
 }
 
+/* Shares in percent, other values as people write them. */
+static const char *tick_text(double y, const char *unit, char buf[40]) {
+    char number[32];
+    bool share = !strncmp(unit, "probability", 11);
+    snprintf(buf, 40, "%s%s", rub_text_exact(share ? 100.0 * y : y, 4, number), share ? " %" : "");
+    return buf;
+}
+
 rub_chart rub_chart_begin(rub_text *out, double width, double height, double x0, double x1,
                           double y0, double y1, const char *unit, const char *title) {
-    double tick = rub_chart_round_up((y1 - y0) / 5.0);
+    bool low = height < 120; /* a strip: no x labels, three ticks */
+    double tick = rub_chart_round_up((y1 - y0) / (low ? 2.0 : 5.0));
     rub_chart c = {.out = out,
                    .width = width,
                    .height = height,
                    .left = 56,
                    .top = 22,
                    .right = width - 10,
-                   .bottom = height - 24,
+                   .bottom = height - (low ? 6 : 24),
                    .x0 = x0,
                    .x1 = x1,
                    .y0 = floor(y0 / tick) * tick,
@@ -48,14 +59,13 @@ rub_chart rub_chart_begin(rub_text *out, double width, double height, double x0,
     rub_text_add(out, "</text>");
     for (int k = 0; k <= 12; k++) {
         double y = c.y0 + k * tick;
-        char label[24];
+        char label[40];
         if (y > c.y1 + 0.5 * tick)
             break;
         rub_text_add(out, "<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>",
                      c.left, c.right, py(&c, y), py(&c, y));
         rub_text_add(out, "<text class=\"tick\" x=\"%.1f\" y=\"%.1f\">%s</text>", c.left - 6,
-                     py(&c, y) + 3.5,
-                     rub_text_si(fabs(y) < 1e-9 * tick ? 0 : y, label, sizeof label));
+                     py(&c, y) + 3.5, tick_text(fabs(y) < 1e-9 * tick ? 0 : y, unit, label));
     }
     return c;
 }

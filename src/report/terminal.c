@@ -211,11 +211,12 @@ static void nearby(screen *s, const json_t *document) {
     rub_text *t = &s->text;
     size_t turned = json_array_size(json_object_get(n, "turned"));
     if (turned == 0)
-        rub_text_add(t, "  no other action now of any site keeps within %.0f %% of the plan\n",
+        rub_text_add(t,
+                     "  no other plan was found that acts otherwise now and keeps within %.0f %%\n",
                      100 * rub_part_number(n, "within"));
     else
-        rub_text_add(t, "  %zu sites (%s MW) may act otherwise now for %s in all:\n", turned,
-                     rub_text_mw(rub_part_number(n, "turned_mw"), b),
+        rub_text_add(t, "  %zu site%s (%s MW) may act otherwise now for %s in all:\n", turned,
+                     turned == 1 ? "" : "s", rub_text_mw(rub_part_number(n, "turned_mw"), b),
                      rub_text_usd(rub_part_number(n, "loses_usd"), a));
     RUB_PART_EACH(rub_part(n, "turned"), i, one)
     rub_text_add(t, "    %-22s %s instead of %s\n", rub_part_string(one, "site"),
