@@ -151,7 +151,7 @@ static void say_worth(const json_t *worth, json_t *lines) {
     rub_text text = {0};
     if (!json_object_get(vss, "value_usd") || !json_object_get(evpi, "value_usd"))
         return;
-    bool at_most = number(evpi, "value_usd") <= 0 && number(evpi, "at_most_usd") > 0;
+    bool at_most = number(evpi, "value_usd") <= 0 && number(evpi, "at_most_usd") >= 500;
     rub_text_add(
         &text,
         "Planning for many futures instead of the mean one is worth %s; knowing the future "

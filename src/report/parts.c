@@ -29,7 +29,7 @@ const char *rub_part_price(const json_t *site, char buf[32]) {
 }
 
 bool rub_part_is_open(const json_t *worth) {
-    return rub_part_number(worth, "value_usd") <= 0 && rub_part_number(worth, "at_most_usd") > 0;
+    return rub_part_number(worth, "value_usd") <= 0 && rub_part_number(worth, "at_most_usd") >= 500;
 }
 
 void rub_part_actions(const json_t *site, rub_text *out) {
