@@ -185,6 +185,80 @@ rub_status rub_size_vary(const rub_model *model, const rub_trace *trace, const r
 /* USD per accelerator-hour under which a fleet costs less than the best; NaN when unknown. */
 double rub_size_price_to_win(const rub_size_candidate *best, const rub_size_candidate *c);
 
+/* ---- how sure ------------------------------------------------------------------------------ */
+
+/* A distribution as quantiles, linear between them and flat outside. */
+#define RUB_SIZE_MAX_SPREAD 40
+typedef struct rub_size_spread {
+    int32_t n;                                                     /* 0: 1 for sure */
+    double share[RUB_SIZE_MAX_SPREAD], value[RUB_SIZE_MAX_SPREAD]; /* both never fall (n) */
+    char source[256];
+} rub_size_spread;
+
+double rub_size_spread_at(const rub_size_spread *spread, double share);
+
+/* How many times as fast as predicted measured deployments ran (data/errors.yaml): of that
+ * accelerator; else, calibration carried from another, what that was worth where it could be
+ * checked. Errors: RUB_NO_MEMORY. */
+rub_status rub_size_speed_spread(const rub_accelerator *accel, rub_size_spread *out,
+                                 rub_error *err);
+
+/* Prices of one accelerator over the catalog's default: its committed ones (rentals of one and three
+ * years, cost of ownership) of the last 24 months, equally likely. With a single one, those of all
+ * accelerators pooled, each beside its own default. */
+void rub_size_price_spread(const rub_catalog *catalog, const rub_accelerator *accel,
+                           rub_size_spread *out);
+
+/* A trace of as many requests, made of n_block stretches of this one (a row of neighbours, from a
+ * random place, wrapping around): the moving blocks bootstrap (Kuensch, 1989). Times between
+ * arrivals go with their requests. */
+rub_status rub_size_resample(const rub_trace *trace, int32_t n_block, uint64_t seed, uint64_t draw,
+                             rub_trace *out, rub_error *err);
+
+typedef enum rub_size_cause {
+    RUB_SIZE_BY_ALL,
+    RUB_SIZE_BY_SPEED, /* the perf model's error alone */
+    RUB_SIZE_BY_TRACE, /* the trace as a sample alone */
+    RUB_SIZE_BY_PRICE,
+    RUB_SIZE_N_CAUSE
+} rub_size_cause;
+
+typedef struct rub_size_sure_def {
+    double level;                 /* share of draws within a band: 0.8 */
+    int32_t n_draw;               /* 24 */
+    int32_t n_block;              /* stretches of a resampled trace: 20 */
+    bool causes;                  /* also what each cause does alone */
+    bool rates;                   /* also the largest rate that the fleet holds */
+    const rub_size_spread *speed; /* never NULL */
+    const rub_size_spread *price;
+} rub_size_sure_def;
+
+/* Order statistics of the draws: (1 - level) / 2, half, (1 + level) / 2. Infinite: no fleet meets the
+ * targets there. */
+typedef struct rub_size_band {
+    double low, middle, high;
+} rub_size_band;
+
+typedef struct rub_size_sure {
+    int32_t n_draw, n_none; /* draws; those in which no fleet of this deployment serves */
+    double holds_frac;      /* share of draws in which the proposed number of replicas is enough */
+    double enough;          /* replicas that are enough in a share `level` of draws; or infinite */
+    rub_size_band replicas[RUB_SIZE_N_CAUSE]; /* spares included; price changes none */
+    rub_size_band accelerators, mw;           /* by all causes */
+    rub_size_band usd_per_h[RUB_SIZE_N_CAUSE];
+    rub_size_band rate_per_s; /* largest rate that the proposed fleet holds, spares not working */
+    int64_t n_simulation;
+} rub_size_sure;
+
+/* How sure the fleet of a candidate that serves is. Each draw has a speed, a resampled trace and a
+ * price, speeds and prices stratified; the smallest fleet of the same deployment is found for it.
+ * When the rate is the trace's own, it is that of the resampled trace. Errors: RUB_INVALID,
+ * RUB_NO_MEMORY, RUB_INTERRUPTED. Cost: n_draw times 3 to 10 simulations, 2 (causes) or 3 times more.
+ * Results do not depend on threads. */
+rub_status rub_size_sure_of(const rub_trace *trace, const rub_size_def *def,
+                            const rub_size_candidate *candidate, const rub_size_sure_def *sure,
+                            const rub_progress *progress, rub_size_sure *out, rub_error *err);
+
 /* ---- commitment ---------------------------------------------------------------------------- */
 
 /* USD per replica-hour; spot at most a share of an hour's need (it may be taken away). */

@@ -4,7 +4,9 @@
 
 #include <stddef.h>
 
-extern const unsigned char rub_data_accelerators[], rub_data_prices[], rub_data_models[];
-extern const size_t rub_data_accelerators_n, rub_data_prices_n, rub_data_models_n;
+extern const unsigned char rub_data_accelerators[], rub_data_prices[], rub_data_models[],
+    rub_data_errors[];
+extern const size_t rub_data_accelerators_n, rub_data_prices_n, rub_data_models_n,
+    rub_data_errors_n;
 
 #endif

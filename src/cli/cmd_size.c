@@ -25,8 +25,14 @@ const char *size_price_kind(const size_settings *s) {
 }
 
 static void defaults(void *settings) {
-    *(size_settings *)settings = (size_settings){
-        .time_scale = 1.0, .show = 12, .router = RUB_ROUTER_LEAST_OUTSTANDING, .requests = 20000};
+    *(size_settings *)settings = (size_settings){.time_scale = 1.0,
+                                                 .show = 12,
+                                                 .router = RUB_ROUTER_LEAST_OUTSTANDING,
+                                                 .requests = 20000,
+                                                 .draws = 24,
+                                                 .level = 80,
+                                                 .model_error = -1,
+                                                 .price_error = -1};
 }
 
 /* ---- reading of options ---------------------------------------------------------------------- */
@@ -148,6 +154,8 @@ static rub_status follow_up(const size_settings *s, size_work *w, const rub_prog
                             rub_error *err) {
     if (w->result.n == 0 || !w->result.candidate[0].leads)
         return RUB_OK;
+    if (s->draws > 0)
+        RUB_TRY(size_sure(s, w, progress, err));
     if (s->answers)
         RUB_TRY(size_answers(w, progress, err));
     if (s->svg)
@@ -305,6 +313,17 @@ static const rub_option options[] = {
     {"answers", RUB_OPTION_FLAG, FIELD(answers), NULL,
      "also: other rates, outputs, speeds and limits; the price at which each accelerator wins", 0,
      0, NULL},
+    {"draws", RUB_OPTION_INT, FIELD(draws), "N",
+     "how sure: other speeds, requests and prices that the best is tried on; 0: none (24)", 0,
+     10000, NULL},
+    {"level", RUB_OPTION_DOUBLE, FIELD(level), "PERCENT", "share of draws within a band (80)", 1,
+     99, NULL},
+    {"sure", RUB_OPTION_FLAG, FIELD(sure), NULL,
+     "also: what each cause does alone, confidence limits of the largest rate", 0, 0, NULL},
+    {"model-error", RUB_OPTION_DOUBLE, FIELD(model_error), "PERCENT",
+     "one standard deviation of the predicted speed (as measured deployments show)", 0, 200, NULL},
+    {"price-error", RUB_OPTION_DOUBLE, FIELD(price_error), "PERCENT",
+     "of the price (as the catalog's dated prices show; 0 with --price)", 0, 200, NULL},
     {"launch", RUB_OPTION_STRING, FIELD(launch), "FORM",
      "how the best is started: vllm, sglang, kubernetes, helm", 0, 0, NULL},
     {"model-path", RUB_OPTION_STRING, FIELD(model_path), "NAME",

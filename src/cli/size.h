@@ -15,8 +15,9 @@ typedef struct size_settings {
     const char *goodput, *launch, *model_path, *svg;
     int objective, router, policy, price_kind;
     double rate, time_scale, headroom;
-    int64_t spare, chunk, requests, show, threads;
-    bool whole_nodes, exhaustive, answers, json;
+    int64_t spare, chunk, requests, show, threads, draws;
+    double level, model_error, price_error; /* percent; < 0: what is known */
+    bool whole_nodes, exhaustive, answers, sure, json;
 } size_settings;
 
 typedef struct size_work {
@@ -32,12 +33,21 @@ typedef struct size_work {
     rub_size_result result;
     rub_size_variant variant[SIZE_N_VARIANT]; /* with --answers */
     char *launch;                             /* with --launch */
+    rub_size_spread speed, price;             /* how sure, when n_draw > 0 */
+    rub_size_sure_def sure_def;
+    rub_size_sure sure;
 } size_work;
 
 /* The search under other conditions, into variant; printed after the fleets. */
 rub_status size_answers(size_work *work, const rub_progress *progress, rub_error *err);
 void size_print_answers(const size_work *work);
 json_t *size_answers_json(const size_work *work);
+
+/* How sure the best fleet is; printed after it. */
+rub_status size_sure(const size_settings *settings, size_work *work, const rub_progress *progress,
+                     rub_error *err);
+void size_print_sure(const size_work *work);
+json_t *size_sure_json(const size_work *work);
 
 /* The leaders' cost against latency as a picture. */
 rub_status size_write_svg(const size_work *work, const char *path, rub_error *err);

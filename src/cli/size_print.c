@@ -149,6 +149,8 @@ int size_print_text(const size_settings *s, const size_work *w) {
                100 * b->busy_frac);
         print_surety(b);
         print_bursts(w, b);
+        if (s->draws > 0)
+            size_print_sure(w);
         print_reasons(r, s->show);
         if (s->answers)
             size_print_answers(w);

@@ -10,6 +10,7 @@
 
 #define MOST_REPLICAS (1 << 20)
 #define MOST_ACCELERATORS (1 << 24)
+#define RUNS_BEFORE_ALONE 3
 
 int32_t rub_size_accelerators(const rub_size_def *def, const rub_size_trial *trial, int32_t n) {
     int64_t used = ((int64_t)n + def->spare) * trial->gpus, node = trial->c.accel->node_size;
@@ -120,21 +121,24 @@ static bool alone(hunt *h) {
     return h->status == RUB_OK && h->verdict.stress <= 1.0 && h->verdict.n_rejected == 0;
 }
 
-/* From the bound upwards, until one holds. */
+/* From the bound upwards, until one holds. After a few that do not, or the last, it is asked whether
+ * any number would: that run has no crowds, so it is long. */
 static int32_t gallop(hunt *h, int32_t bound, int32_t most) {
     int32_t low = bound - 1, n = bound, step = 1 + bound / 8;
-    bool tried_alone = false;
-    while (h->status == RUB_OK) {
+    for (int32_t tried = 1; h->status == RUB_OK; tried++) {
         n = n < most ? n : most;
         if (holds(h, n))
             return halve(h, low, n);
-        if (h->status == RUB_OK && !tried_alone && !alone(h)) {
+        bool ask = tried == RUNS_BEFORE_ALONE || (n == most && tried < RUNS_BEFORE_ALONE);
+        rub_size_verdict crowded = h->verdict;
+        if (h->status == RUB_OK && ask && !alone(h)) {
             h->trial->c.fate = RUB_SIZE_MISSES;
             return 0;
         }
-        tried_alone = true;
-        if (n == most)
+        if (n == most) {
+            h->verdict = crowded; /* says what they lack */
             return 0;
+        }
         low = n;
         n = n > most - step ? most : n + step;
         step *= 2;

@@ -16,7 +16,7 @@
 
 #define MOST_TIES 3
 
-static double price_of(const rub_size_def *def, const rub_accelerator *accel) {
+double rub_size_price_of(const rub_size_def *def, const rub_accelerator *accel) {
     for (int32_t a = 0; def->usd_per_h && a < def->n_accel; a++)
         if (def->accel[a] == accel && def->usd_per_h[a] >= 0)
             return def->usd_per_h[a];
@@ -30,7 +30,7 @@ static void record_fleet(const rub_size_job *job, rub_size_trial *t, int32_t n,
     c->fate = RUB_SIZE_SERVES;
     c->replicas = n + job->def->spare;
     c->accelerators = rub_size_accelerators(job->def, t, n);
-    c->usd_per_h = c->accelerators * price_of(job->def, c->accel);
+    c->usd_per_h = c->accelerators * rub_size_price_of(job->def, c->accel);
     c->mw = c->accelerators * c->accel->allin_w / 1e6;
     c->stress = v->stress;
     c->ttft_p50_s = v->ttft.p50;
@@ -56,7 +56,7 @@ static void record_rate(const rub_size_job *job, rub_size_trial *t, double rate_
     c->tok_per_s = rate_per_s * (load->input_tok + load->output_tok);
     c->replica_watts = rub_power_at(&power, v->busy_frac);
     c->tok_per_s_per_mw = power.planned_w > 0 ? c->tok_per_s / power.planned_w * 1e6 : 0.0;
-    double usd_per_s = t->gpus * price_of(job->def, c->accel) / 3600.0;
+    double usd_per_s = t->gpus * rub_size_price_of(job->def, c->accel) / 3600.0;
     c->usd_per_mtok = c->tok_per_s > 0 ? usd_per_s / c->tok_per_s * 1e6 : 0.0;
     if (job->by_rate)
         c->fate = RUB_SIZE_SERVES;
@@ -98,7 +98,7 @@ static rub_status try_rate(const rub_size_job *job, rub_size_trial *t, const rub
     double least = job->def->exhaustive ? 0.0 : per_gpu * t->gpus * exp2(1.0 / 128.0);
     /* the trial's own, so that its answer does not hang on what was tried before */
     double guess = t->work_s > 0 ? 0.7 * (double)job->short_load.unit.n_req / t->work_s : 0.0;
-    RUB_TRY(rub_size_largest_rate(job, t, b, least, guess, &rate, &v, err));
+    RUB_TRY(rub_size_largest_rate(job, &job->short_load, t, b, 1, least, guess, &rate, &v, err));
     *better = rate > 0 && rate / t->gpus > per_gpu;
     if (rate > 0)
         record_rate(job, t, rate, &v);

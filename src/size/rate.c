@@ -1,4 +1,4 @@
-/* Rate: the largest rate that one replica holds, on a grid of 2^(k/128) (steps of 0.54 %).
+/* Rate: the largest rate that some replicas hold, on a grid of 2^(k/128) (steps of 0.54 %).
  *
  * Steps double away from a guess until one holds and one does not, then the interval is halved. In a
  * simulation holding a rate does not always mean holding every smaller one, so the answer can hang on
@@ -12,12 +12,14 @@
 
 #define GRID 128.0
 #define LOWEST (-1024) /* 2^-8 requests/s */
-#define HIGHEST 2176   /* 2^17 */
+#define HIGHEST 3072   /* 2^24 */
 
 typedef struct ladder {
     const rub_size_job *job;
+    const rub_size_load *load;
     const rub_size_trial *trial;
     rub_size_bench *bench;
+    int32_t n;                /* replicas */
     rub_size_verdict verdict; /* of the last run */
     rub_size_verdict held;    /* of the last run that held: the answer's */
     rub_status status;
@@ -27,7 +29,7 @@ typedef struct ladder {
 static double rate_at(int32_t k) { return exp2(k / GRID); }
 
 static bool holds(ladder *l, int32_t k) {
-    l->status = rub_size_simulate(l->job, &l->job->short_load, l->trial, l->bench, 1, rate_at(k),
+    l->status = rub_size_simulate(l->job, l->load, l->trial, l->bench, l->n, rate_at(k),
                                   &l->verdict, l->err);
     if (l->status == RUB_OK && l->verdict.holds)
         l->held = l->verdict;
@@ -69,10 +71,11 @@ static int32_t climb(ladder *l, int32_t least, int32_t guess) {
     return LOWEST - 1;
 }
 
-rub_status rub_size_largest_rate(const rub_size_job *job, const rub_size_trial *trial,
-                                 rub_size_bench *bench, double least_per_s, double guess_per_s,
-                                 double *out, rub_size_verdict *at, rub_error *err) {
-    ladder l = {.job = job, .trial = trial, .bench = bench, .err = err};
+rub_status rub_size_largest_rate(const rub_size_job *job, const rub_size_load *load,
+                                 const rub_size_trial *trial, rub_size_bench *bench, int32_t n,
+                                 double least_per_s, double guess_per_s, double *out,
+                                 rub_size_verdict *at, rub_error *err) {
+    ladder l = {.job = job, .load = load, .n = n, .trial = trial, .bench = bench, .err = err};
     int32_t least = least_per_s > 0 ? (int32_t)ceil(log2(least_per_s) * GRID - 1e-6) : LOWEST;
     int32_t guess = guess_per_s > 0 ? (int32_t)floor(log2(guess_per_s) * GRID) : 0;
     int32_t k = climb(&l, least > LOWEST ? least : LOWEST, guess);

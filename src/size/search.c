@@ -220,6 +220,16 @@ static rub_status check(const rub_trace *trace, const rub_size_def *def, rub_err
     return RUB_OK;
 }
 
+size_t rub_size_n_judged(const rub_trace *trace, const rub_size_def *def) {
+    size_t most = (size_t)(def->max_requests > 0 ? def->max_requests : MOST_FLEET);
+    return most < trace->n_req ? most : trace->n_req;
+}
+
+double rub_size_own_rate(const rub_trace *trace) {
+    double span = trace->arrival_s[trace->n_req - 1];
+    return span > 0 ? ((double)trace->n_req - 1) / span : 1.0;
+}
+
 static rub_status search(const rub_model *model, const rub_trace *trace, const rub_size_def *def,
                          bool rates_only, const rub_progress *progress, rub_size_result *out,
                          rub_error *err) {
@@ -229,15 +239,12 @@ static rub_status search(const rub_model *model, const rub_trace *trace, const r
                         .by_rate = rates_only || def->objective == RUB_SIZE_PER_TOKEN};
     rub_size_result r = {0};
     RUB_TRY(check(trace, def, err));
-    int64_t most = def->max_requests > 0 ? def->max_requests : MOST_FLEET;
-    most = rates_only ? MOST_SHORT : most;
+    int64_t most = rates_only ? MOST_SHORT : (int64_t)rub_size_n_judged(trace, def);
     rub_status status = rub_size_load_init(&job.load, trace, def, most, err);
     if (status == RUB_OK)
         status = rub_size_load_init(&job.short_load, trace, def,
                                     most < MOST_SHORT ? most : MOST_SHORT, err);
-    double span = trace->arrival_s[trace->n_req - 1];
-    double own = span > 0 ? ((double)trace->n_req - 1) / span : 1.0;
-    double rate = def->rate_per_s > 0 ? def->rate_per_s : own;
+    double rate = def->rate_per_s > 0 ? def->rate_per_s : rub_size_own_rate(trace);
     job.rate_per_s = rate * (1.0 + def->headroom_frac);
     if (status == RUB_OK)
         status = rub_size_enumerate(&job, err);

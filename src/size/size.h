@@ -95,11 +95,21 @@ void rub_size_judge(const rub_size_targets *targets, double target_scale, const 
 int32_t rub_size_lost(const rub_size_targets *targets, double limit_scale, const rub_trace *trace,
                       const rub_serve_times *times, double from_s, size_t n_arrived, double now_s);
 
-/* Largest rate of one replica on a grid of 2^(k/128) that is at least least_per_s (0: any), looked
+/* Largest rate of n replicas on a grid of 2^(k/128) that is at least least_per_s (0: any), looked
  * for from guess_per_s on; 0: not even that. at: the run there, or the one that says why not. */
-rub_status rub_size_largest_rate(const rub_size_job *job, const rub_size_trial *trial,
-                                 rub_size_bench *bench, double least_per_s, double guess_per_s,
-                                 double *out, rub_size_verdict *at, rub_error *err);
+rub_status rub_size_largest_rate(const rub_size_job *job, const rub_size_load *load,
+                                 const rub_size_trial *trial, rub_size_bench *bench, int32_t n,
+                                 double least_per_s, double guess_per_s, double *out,
+                                 rub_size_verdict *at, rub_error *err);
+
+/* USD per hour of one accelerator: the definition's, else the catalog's. */
+double rub_size_price_of(const rub_size_def *def, const rub_accelerator *accel);
+
+/* Requests of a trace that fleets are judged on. */
+size_t rub_size_n_judged(const rub_trace *trace, const rub_size_def *def);
+
+/* Mean rate of a trace [requests/s]. */
+double rub_size_own_rate(const rub_trace *trace);
 
 /* Accelerators of the trial's kind that there are; INT32_MAX: no limit. */
 int32_t rub_size_stock(const rub_size_job *job, const rub_size_trial *trial);
@@ -119,6 +129,11 @@ int32_t rub_size_accelerators(const rub_size_def *def, const rub_size_trial *tri
 
 /* Fewest replicas that the throughput bound allows; 1 when there is no bound. */
 int32_t rub_size_bound_replicas(const rub_size_job *job, const rub_size_trial *trial);
+
+/* rub_size_sure_of with a compiled trial whose candidate has a fleet. */
+rub_status rub_size_sure_trial(const rub_size_trial *trial, const rub_trace *trace,
+                               const rub_size_def *def, const rub_size_sure_def *sure,
+                               const rub_progress *progress, rub_size_sure *out, rub_error *err);
 
 /* Runs a group: its best, why the others are not. */
 rub_status rub_size_group(const rub_size_job *job, int32_t group, rub_size_bench *bench,

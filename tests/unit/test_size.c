@@ -125,18 +125,20 @@ static void largest_rate_by_hand(void **state) {
     paper_load(&p);
     static const double guess[] = {0.0, 0.1, 9.9, 300.0};
     for (size_t i = 0; i < RUB_LEN(guess); i++) {
-        assert_int_equal(
-            rub_size_largest_rate(&p.job, &p.trial, &p.bench, 0.0, guess[i], &rate, &v, NULL),
-            RUB_OK);
+        assert_int_equal(rub_size_largest_rate(&p.job, &p.job.short_load, &p.trial, &p.bench, 1,
+                                               0.0, guess[i], &rate, &v, NULL),
+                         RUB_OK);
         assert_true(fabs(rate - exp2(425.0 / 128.0)) < 1e-9); /* 9.99 */
         assert_true(fabs(v.ttft.p99 - 0.1) < 1e-9 && v.holds);
     }
-    assert_int_equal(rub_size_largest_rate(&p.job, &p.trial, &p.bench, 10.03, 0.0, &rate, &v, NULL),
+    assert_int_equal(rub_size_largest_rate(&p.job, &p.job.short_load, &p.trial, &p.bench, 1, 10.03,
+                                           0.0, &rate, &v, NULL),
                      RUB_OK);
     assert_true(rate == 0.0 && !v.holds);
     /* twice the speed: twice the rate, and the limit is twice as far off */
     p.def.speed_frac = 2.0;
-    assert_int_equal(rub_size_largest_rate(&p.job, &p.trial, &p.bench, 0.0, 0.0, &rate, &v, NULL),
+    assert_int_equal(rub_size_largest_rate(&p.job, &p.job.short_load, &p.trial, &p.bench, 1, 0.0,
+                                           0.0, &rate, &v, NULL),
                      RUB_OK);
     assert_true(rate >= exp2((425.0 + 128.0) / 128.0) - 1e-9 && rate < 20.3);
     assert_true(v.ttft.p50 > 0.0499 && v.ttft.p50 < 0.12); /* 0.05 s, and a queue */
