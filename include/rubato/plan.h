@@ -16,7 +16,7 @@ typedef struct rub_yield {
     int32_t tp;              /* accelerators in one replica */
     int32_t max_seqs;
     char weights[16], kv_cache[16];
-    char origin[160]; /* "simulated: ...", "given in the study", or why it cannot serve */
+    char origin[224]; /* "simulated: ...", "given in the study", or why it cannot serve */
 } rub_yield;
 
 /* Yields of all (workload, generation) pairs, and what follows for the planner. */

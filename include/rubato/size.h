@@ -83,15 +83,17 @@ typedef struct rub_size_def {
     rub_policy policy;
     int64_t chunk_tok; /* sarathi's */
     rub_router router;
-    double rate_per_s;    /* requests/s to serve; 0 = the trace's own mean rate */
-    double headroom_frac; /* growth to leave room for: the fleet holds rate * (1 + headroom) */
-    int32_t spare;        /* replicas that may be lost: k of N + k */
-    bool whole_nodes;     /* accelerators come in whole servers */
-    double speed_frac;    /* accelerators do everything so many times as fast; 1 */
-    double output_scale;  /* output lengths are multiplied by it; 1 */
-    double target_scale;  /* limits are multiplied by it; 1 */
-    int64_t max_requests; /* of the trace that are simulated, from its start */
-    bool exhaustive;      /* no pruning and no stopping early: every candidate to the end */
+    double rate_per_s;     /* requests/s to serve; 0 = the trace's own mean rate */
+    double headroom_frac;  /* growth to leave room for: the fleet holds rate * (1 + headroom) */
+    int32_t spare;         /* replicas that may be lost: k of N + k */
+    int32_t rate_replicas; /* largest rates are found for so many replicas behind the router, which
+                              share bursts, and told for one of them; 1 */
+    bool whole_nodes;      /* accelerators come in whole servers */
+    double speed_frac;     /* accelerators do everything so many times as fast; 1 */
+    double output_scale;   /* output lengths are multiplied by it; 1 */
+    double target_scale;   /* limits are multiplied by it; 1 */
+    int64_t max_requests;  /* of the trace that are simulated, from its start */
+    bool exhaustive;       /* no pruning and no stopping early: every candidate to the end */
     double pue;
     int32_t n_thread; /* 0 = all cores; results do not depend on it */
     uint64_t seed;
@@ -130,8 +132,8 @@ typedef struct rub_size_candidate {
     double ttft_p50_s, ttft_p99_s, tpot_p50_s, tpot_p99_s, e2e_p99_s; /* the fleet at the rate */
     double busy_frac;
     double watts; /* mean IT power of the fleet */
-    /* one working replica: its share of the rate; in rub_size_rates the largest rate that it holds
-     * alone */
+    /* one working replica: its share of the rate; in rub_size_rates its share of the largest rate
+     * that rate_replicas hold */
     double rate_per_s;       /* [requests/s]; 0 = none */
     double tok_per_s;        /* input + output tokens/s at that rate */
     double replica_watts;    /* IT power at that load */
@@ -161,7 +163,8 @@ rub_status rub_size_search(const rub_model *model, const rub_trace *trace, const
 void rub_size_result_clear(rub_size_result *result);
 
 /* The same, for replicas driven to their largest rate: the best of a group is the one with the
- * largest rate per accelerator. Fleets are not sized. */
+ * largest rate per accelerator. Fleets are not sized. Judged on the first 3,000 requests, or 750 a
+ * replica (rate_replicas). */
 rub_status rub_size_rates(const rub_model *model, const rub_trace *trace, const rub_size_def *def,
                           const rub_progress *progress, rub_size_result *out, rub_error *err);
 

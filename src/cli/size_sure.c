@@ -36,7 +36,7 @@ static void lognormal(double percent, rub_size_spread *out) {
 
 static bool price_is_given(const size_work *w, const rub_accelerator *accel) {
     for (int32_t a = 0; a < w->def.n_accel; a++)
-        if (w->accel[a] == accel && w->usd_per_h[a] >= 0)
+        if (w->accel[a] == accel && w->priced[a])
             return true;
     return false;
 }

@@ -10,6 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A planned fleet has hundreds of replicas behind routers, which share bursts; as many are simulated
+ * as the sizing of fleets looks at. More would help a little: this errs on the safe side. */
+#define YIELD_REPLICAS 16
+
 void rub_yields_clear(rub_yields *y) {
     free(y->yield);
     free(y->blended);
@@ -63,7 +67,7 @@ static rub_status trace_of(const rub_study_workload *w, uint64_t seed, rub_trace
     }
     rub_trace_make_def def = rub_trace_make_default();
     RUB_TRY(rub_trace_preset(w->preset[0] ? w->preset : "azure-conv", &def, err));
-    def.n_req = 3000;
+    def.n_req = 750 * YIELD_REPLICAS;
     def.seed = seed;
     /* A plan's load is the sum of many users, whose waves and silences are not each other's: the
      * bursts within a second stay, the modulation of one hour of one service does not. */
@@ -94,10 +98,11 @@ static void take(const rub_size_result *sized, const rub_study_generation *gen,
         out->tok_per_s_per_mw *= accel->allin_w / 1e3 / gen->kw_per_accel;
     snprintf(out->weights, sizeof out->weights, "%s", best->weights);
     snprintf(out->kv_cache, sizeof out->kv_cache, "%s", best->kv_cache);
+    char source[96];
+    rub_perf_source_of(&best->deployment, source, sizeof source);
     snprintf(out->origin, sizeof out->origin,
-             "simulated: %d x %s, %s, %.3g requests/s a replica within the targets (roofline, not "
-             "calibrated)",
-             best->tp, accel->name, best->weights, best->rate_per_s);
+             "simulated: %d x %s, %s, %.3g requests/s a replica of %d within the targets (%.70s)",
+             best->tp, accel->name, best->weights, best->rate_per_s, YIELD_REPLICAS, source);
 }
 
 static rub_status targets_of(const rub_study_targets *t, rub_size_targets *out, rub_error *err) {
@@ -130,6 +135,7 @@ static rub_status size_pair(const rub_study *study, const rub_catalog *catalog,
     if (status == RUB_OK)
         status = targets_of(&load->targets, &def.targets, err);
     def.objective = RUB_SIZE_POWER;
+    def.rate_replicas = YIELD_REPLICAS;
     def.accel = &accel;
     def.n_accel = 1;
     def.weights = named->weights[0] ? named->weights : NULL;

@@ -94,11 +94,13 @@ static rub_status try_fleet(const rub_size_job *job, rub_size_trial *t, const ru
 static rub_status try_rate(const rub_size_job *job, rub_size_trial *t, const rub_size_trial *best,
                            rub_size_bench *b, bool *better, rub_error *err) {
     rub_size_verdict v;
+    int32_t n = job->def->rate_replicas;
     double rate, per_gpu = best ? best->c.rate_per_s / best->gpus : 0.0;
-    double least = job->def->exhaustive ? 0.0 : per_gpu * t->gpus * exp2(1.0 / 128.0);
+    double least = job->def->exhaustive ? 0.0 : per_gpu * t->gpus * n * exp2(1.0 / 128.0);
     /* the trial's own, so that its answer does not hang on what was tried before */
-    double guess = t->work_s > 0 ? 0.7 * (double)job->short_load.unit.n_req / t->work_s : 0.0;
-    RUB_TRY(rub_size_largest_rate(job, &job->short_load, t, b, 1, least, guess, &rate, &v, err));
+    double guess = t->work_s > 0 ? 0.7 * n * (double)job->short_load.unit.n_req / t->work_s : 0.0;
+    RUB_TRY(rub_size_largest_rate(job, &job->short_load, t, b, n, least, guess, &rate, &v, err));
+    rate /= n;
     *better = rate > 0 && rate / t->gpus > per_gpu;
     if (rate > 0)
         record_rate(job, t, rate, &v);
@@ -106,7 +108,7 @@ static rub_status try_rate(const rub_size_job *job, rub_size_trial *t, const rub
         t->c.fate = least > 0 ? RUB_SIZE_BEATEN : RUB_SIZE_MISSES;
         rub_size_explain(job, &t->c, &v,
                          least > 0 ? "at %.3g requests/s " : "even at %.3g requests/s ",
-                         least > 0 ? least : exp2(-8));
+                         (least > 0 ? least : exp2(-8)) / n);
     }
     return RUB_OK;
 }

@@ -11,10 +11,12 @@
 #include <stdlib.h>
 
 #define MOST_FLEET 20000 /* requests that fleets are judged on */
-#define MOST_SHORT 3000  /* and one replica's largest rate */
+#define MOST_SHORT 3000  /* and the largest rate of a few replicas */
+#define SHORT_EACH 750   /* or so many a replica, lest the time be too short to see a queue grow */
 
 rub_size_def rub_size_default(void) {
     return (rub_size_def){.router = RUB_ROUTER_LEAST_OUTSTANDING,
+                          .rate_replicas = 1,
                           .speed_frac = 1.0,
                           .output_scale = 1.0,
                           .target_scale = 1.0,
@@ -217,6 +219,9 @@ static rub_status check(const rub_trace *trace, const rub_size_def *def, rub_err
     if (!(def->headroom_frac >= 0) || def->spare < 0)
         return rub_error_set(err, RUB_INVALID, "headroom is %g, spare %d, expected 0 or more",
                              def->headroom_frac, def->spare);
+    if (def->rate_replicas < 1 || def->rate_replicas > RUB_SIZE_MOST_SIMULATED)
+        return rub_error_set(err, RUB_INVALID, "largest rates of %d replicas, expected 1 to %d",
+                             def->rate_replicas, RUB_SIZE_MOST_SIMULATED);
     return RUB_OK;
 }
 
@@ -239,11 +244,12 @@ static rub_status search(const rub_model *model, const rub_trace *trace, const r
                         .by_rate = rates_only || def->objective == RUB_SIZE_PER_TOKEN};
     rub_size_result r = {0};
     RUB_TRY(check(trace, def, err));
-    int64_t most = rates_only ? MOST_SHORT : (int64_t)rub_size_n_judged(trace, def);
+    int64_t brief =
+        def->rate_replicas * SHORT_EACH > MOST_SHORT ? def->rate_replicas * SHORT_EACH : MOST_SHORT;
+    int64_t most = rates_only ? brief : (int64_t)rub_size_n_judged(trace, def);
     rub_status status = rub_size_load_init(&job.load, trace, def, most, err);
     if (status == RUB_OK)
-        status = rub_size_load_init(&job.short_load, trace, def,
-                                    most < MOST_SHORT ? most : MOST_SHORT, err);
+        status = rub_size_load_init(&job.short_load, trace, def, most < brief ? most : brief, err);
     double rate = def->rate_per_s > 0 ? def->rate_per_s : rub_size_own_rate(trace);
     job.rate_per_s = rate * (1.0 + def->headroom_frac);
     if (status == RUB_OK)

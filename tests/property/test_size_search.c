@@ -243,6 +243,7 @@ static void rates_too(void **state) {
         rub_size_result fast, all;
         make_space(seed, &s);
         s.def.objective = RUB_SIZE_POWER;
+        s.def.rate_replicas = seed == 22 ? 4 : 1;
         assert_int_equal(rub_size_rates(&s.model, &s.trace, &s.def, NULL, &fast, NULL), RUB_OK);
         s.def.exhaustive = true;
         assert_int_equal(rub_size_rates(&s.model, &s.trace, &s.def, NULL, &all, NULL), RUB_OK);
@@ -257,12 +258,51 @@ static void rates_too(void **state) {
     }
 }
 
+/* On a trace of bursts (azure-code) replicas behind a router share them: each of sixteen holds several
+ * times what one holds alone, and sixteen are a fleet that holds sixteen times that. */
+static void many_share_bursts(void **state) {
+    (void)state;
+    space s;
+    rub_size_result alone, shared, fleet;
+    make_space(1, &s);
+    rub_trace_clear(&s.trace);
+    make_trace(2, 12000, &s.trace);
+    s.def = rub_size_default();
+    assert_int_equal(rub_catalog_model_find(catalog, "llama-3.1-70b", &s.model, NULL), RUB_OK);
+    assert_int_equal(rub_catalog_accelerator(catalog, "h200", &s.accel[0], NULL), RUB_OK);
+    s.def.accel = s.accel;
+    s.def.n_accel = 1;
+    s.def.tp = (rub_size_choices){1, {2}};
+    s.def.max_batch_tok = (rub_size_choices){1, {8192}};
+    s.def.weights = "fp8";
+    rub_size_target_add(&s.def.targets, RUB_SIZE_TTFT, 0.99, 2.0, NULL);
+    rub_size_target_add(&s.def.targets, RUB_SIZE_TPOT, 0.99, 0.08, NULL);
+    assert_int_equal(rub_size_rates(&s.model, &s.trace, &s.def, NULL, &alone, NULL), RUB_OK);
+    s.def.rate_replicas = 16;
+    assert_int_equal(rub_size_rates(&s.model, &s.trace, &s.def, NULL, &shared, NULL), RUB_OK);
+    double rate = shared.candidate[0].rate_per_s;
+    print_message("a replica alone %.3g requests/s, each of 16 %.3g\n",
+                  alone.candidate[0].rate_per_s, rate);
+    assert_true(rate > 5 * alone.candidate[0].rate_per_s);
+    s.def.rate_per_s = 16 * rate;
+    s.def.max_requests = 12000;
+    assert_int_equal(rub_size_search(&s.model, &s.trace, &s.def, NULL, &fleet, NULL), RUB_OK);
+    assert_int_equal(fleet.candidate[0].replicas, 16);
+    rub_size_result_clear(&alone);
+    s.def.rate_replicas = 17;
+    assert_int_equal(rub_size_rates(&s.model, &s.trace, &s.def, NULL, &alone, NULL), RUB_INVALID);
+    rub_size_result_clear(&shared);
+    rub_size_result_clear(&fleet);
+    rub_trace_clear(&s.trace);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_same_as_trying_everything),
         cmocka_unit_test(bounds_and_stops_are_true),
         cmocka_unit_test(threads_change_nothing),
         cmocka_unit_test(rates_too),
+        cmocka_unit_test(many_share_bursts),
     };
     return cmocka_run_group_tests(tests, load_catalog, free_catalog);
 }
