@@ -120,6 +120,8 @@ static inline void random_wide(uint64_t seed, wide_workload *w) {
         d->rank_router = (rub_rank_router)between(&rare, 0, 3);
         d->pp = 1;
     }
+    if (d->policy == RUB_POLICY_VLLM && rub_rng_uniform(&rare) < 0.25)
+        d->batch_reserve_frac = 0.8 * rub_rng_uniform(&rare);
     d->router = (rub_router)between(&rng, 0, RUB_ROUTER_SLO);
     d->affinity_slack = 1.0 + rub_rng_uniform(&rng);
     d->slo_ttft_s = rub_rng_uniform(&rng) < 0.5 ? 0.05 : 0.0;

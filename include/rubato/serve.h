@@ -70,6 +70,7 @@ typedef struct rub_serve_group {
     int64_t kv_blocks;
     int32_t max_seqs;
     double weight; /* its share of the load beside 1 of others; > 0 */
+    int32_t model; /* by_model: whose requests it serves */
 } rub_serve_group;
 
 /* Disaggregated serving: one pool prefills, another decodes; a request's KV goes over a link. */
@@ -83,6 +84,15 @@ typedef struct rub_serve_disagg {
     double link_bytes_per_s; /* out of each prefill replica, shared by its transfers */
     double link_latency_s;
 } rub_serve_disagg;
+
+/* A tenant's rate limit, a token bucket at the gateway: a request takes its prompt and answer out of it. */
+typedef struct rub_serve_limit {
+    int32_t tenant;   /* -1: each tenant that has none of its own */
+    double tok_per_s; /* refill */
+    double burst_tok; /* what it holds, at first too */
+    bool delays;      /* waits, first come first served by tenant, until there is enough; else it is
+                          rejected. More than the bucket holds is always rejected */
+} rub_serve_limit;
 
 /* What fails together, and how often. */
 typedef struct rub_serve_failure {
@@ -179,6 +189,12 @@ typedef struct rub_serve_def {
     rub_serve_failure failure[RUB_MAX_FAILURE];
     int32_t n_failure;
     rub_serve_scale scale;
+    /* vllm: requests of priority above 0 are admitted only where they leave so large a share of seats
+     * and of KV blocks free for the others; those behind them overtake. 0: as all */
+    double batch_reserve_frac;
+    const rub_serve_limit *limit; /* open loop (n_limit) */
+    int32_t n_limit;
+    bool by_model;                /* groups serve requests of their model only (trace->model) */
     const rub_serve_group *group; /* kinds of replicas, or NULL: all alike (n_group) */
     int32_t n_group;              /* with groups, n_replica is their sum */
     uint64_t seed;                /* random routers, predictions */
@@ -195,7 +211,7 @@ typedef struct rub_serve_times {
     double *scheduled_s;   /* start of the first iteration that it took part in [s] */
     double *first_token_s; /* end of the iteration that gave its first token [s] */
     double *finish_s;      /* end of the iteration that gave its last token [s] */
-    int32_t *restarts;     /* preemptions by recompute; -1: rejected */
+    int32_t *restarts;     /* preemptions by recompute; -1: rejected, too large or by a limit */
     int32_t *cached_tok;   /* prompt tokens found in the prefix cache at first admission */
 } rub_serve_times;
 
@@ -214,13 +230,14 @@ typedef struct rub_histogram {
 typedef struct rub_serve_totals {
     int64_t n_iteration;
     int64_t n_restart, n_rejected;
-    int64_t prefill_tok;    /* processed by prefill, recomputation included */
-    int64_t decode_tok;     /* processed by decode */
-    double busy_s;          /* time in iterations, summed over replicas */
-    double kv_block_s;      /* blocks in use * time in iterations, summed over replicas */
-    int64_t kv_most_blocks; /* most in use in any replica at once */
-    double end_s;           /* end of the last iteration */
-    int64_t fetched_tok;    /* from host memory */
+    int64_t n_limited, n_delayed; /* by rate limits: of n_rejected; sent later than they came */
+    int64_t prefill_tok;          /* processed by prefill, recomputation included */
+    int64_t decode_tok;           /* processed by decode */
+    double busy_s;                /* time in iterations, summed over replicas */
+    double kv_block_s;            /* blocks in use * time in iterations, summed over replicas */
+    int64_t kv_most_blocks;       /* most in use in any replica at once */
+    double end_s;                 /* end of the last iteration */
+    int64_t fetched_tok;          /* from host memory */
     double lockstep_s; /* attention-DP: of busy_s, ranks' mean time waiting for the slowest one */
     /* disaggregated: */
     double prefill_busy_s; /* of busy_s, in the prefill pool */
@@ -307,6 +324,18 @@ typedef struct rub_measures {
 rub_status rub_serve_measure(const rub_trace *trace, const rub_serve_times *times,
                              const rub_serve_targets *targets, double from_s, double to_s,
                              rub_measures *out, rub_error *err);
+
+/* Interactive requests (priority 0 or below, or none) and batch (above 0), each as rub_serve_measure has
+ * them; a batch request is good when it ended within deadline_s of its arrival (0: ended). Errors: as
+ * there. */
+typedef struct rub_class_measures {
+    rub_measures interactive, batch;
+} rub_class_measures;
+
+rub_status rub_serve_measure_classes(const rub_trace *trace, const rub_serve_times *times,
+                                     const rub_serve_targets *targets, double deadline_s,
+                                     double from_s, double to_s, rub_class_measures *out,
+                                     rub_error *err);
 
 /* The fleet at times 0, step_s, 2 step_s, ... up to the last end (n each). A preempted request counts
  * as what it was when it was preempted; KV tokens and rates are linear between a request's times. */

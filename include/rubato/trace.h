@@ -30,12 +30,18 @@ typedef struct rub_trace {
     int32_t *session;  /* conversation that it belongs to */
     int32_t *adapter;  /* LoRA adapter; 0: none */
     int32_t *tenant;   /* index into tenants: who asks */
+    int32_t *model;    /* which of several models it asks for (column model_id) */
     rub_trace_hashes hashes;
 } rub_trace;
 
 /* Allocates columns of n_req. Errors: RUB_NO_MEMORY. */
 rub_status rub_trace_init(rub_trace *trace, size_t n_req, rub_error *err);
 void rub_trace_clear(rub_trace *trace);
+
+/* Requests index[0], index[1], ... (n) with all columns; arrival times as they are. Errors:
+ * RUB_NO_MEMORY. */
+rub_status rub_trace_subset(const rub_trace *from, const size_t *index, size_t n, rub_trace *out,
+                            rub_error *err);
 
 /* ---- reading ------------------------------------------------------------------------------- */
 

@@ -104,6 +104,9 @@ static rub_status simulate(const simulate_settings *s, simulation *sim, rub_erro
                              last);
     if (sim->def.prefix_cache)
         RUB_TRY(rub_serve_hits(&sim->trace, &sim->times, &sim->hits, &sim->n_hits, err));
+    if (sim->trace.priority)
+        RUB_TRY(rub_serve_measure_classes(&sim->trace, &sim->times, &sim->targets, sim->deadline_s,
+                                          from, last, &sim->classes, err));
     return rub_serve_measure(&sim->trace, &sim->times, &sim->targets, from, last, &sim->measures,
                              err);
 }

@@ -8,6 +8,7 @@
 
 #define SIMULATE_MAX_GROUP 16
 #define SIMULATE_MAX_STEP 64
+#define SIMULATE_MAX_LIMIT 64
 
 extern const rub_option rub_simulate_options[];
 extern const char *const rub_policy_names[];
@@ -25,7 +26,9 @@ typedef struct simulate_settings {
         *e2e, *requests;
     int async, rank_router;
     int64_t attention_dp, ep;
-    double offload_gb, offload_link_gb;
+    double offload_gb, offload_link_gb, batch_reserve;
+    const char *batch_deadline;
+    rub_option_values limits;
     double host_s;
     int policy, router, engine, order, reserve, decode_router, scaler;
     rub_option_values groups, failures;
@@ -53,6 +56,9 @@ typedef struct simulation {
     rub_serve_times times;
     rub_serve_totals totals;
     rub_measures measures;
+    rub_class_measures classes; /* with priorities */
+    double deadline_s;          /* of batch; 0: none */
+    rub_serve_limit limit[SIMULATE_MAX_LIMIT];
     rub_hits *hits; /* of each tenant, with the prefix cache (n_hits) */
     int32_t n_hits;
     rub_serve_disagg disagg;

@@ -65,16 +65,18 @@ static void describe(const simulate_settings *s, simulation *sim) {
     sim->def = d;
 }
 
-/* "COUNT:SPEED[:BLOCKS]" */
+/* "COUNT:SPEED[:BLOCKS[:MODEL]]" */
 static rub_status group(const char *text, simulation *sim, int32_t g, rub_error *err) {
-    int count = 0, n = 0;
+    int count = 0, n = 0, model = -1;
     double speed = 0.0;
     long long blocks = sim->def.kv_blocks;
-    if (sscanf(text, "%d:%lf%n:%lld%n", &count, &speed, &n, &blocks, &n) < 2 || text[n] ||
-        count < 1 || count > 1000000 || !(speed > 0 && speed < 1e6) || blocks < 1)
-        return rub_error_set(err, RUB_INVALID,
-                             "--group: found '%.60s', expected COUNT:SPEED[:BLOCKS] such as 4:0.5",
-                             text);
+    if (sscanf(text, "%d:%lf%n:%lld%n:%d%n", &count, &speed, &n, &blocks, &n, &model, &n) < 2 ||
+        text[n] || count < 1 || count > 1000000 || !(speed > 0 && speed < 1e6) || blocks < 1)
+        return rub_error_set(
+            err, RUB_INVALID,
+            "--group: found '%.60s', expected COUNT:SPEED[:BLOCKS[:MODEL]] such as "
+            "4:0.5",
+            text);
     rub_perf p = sim->perf;
     p.linear = (rub_perf_linear){p.linear.a_s / speed, p.linear.b_s / speed, p.linear.c_s / speed,
                                  p.linear.d_s / speed};
@@ -83,7 +85,9 @@ static rub_status group(const char *text, simulation *sim, int32_t g, rub_error 
                                       .perf = &sim->group_perf[g],
                                       .kv_blocks = blocks,
                                       .max_seqs = sim->def.max_seqs,
-                                      .weight = speed};
+                                      .weight = speed,
+                                      .model = model < 0 ? 0 : model};
+    sim->def.by_model = sim->def.by_model || model >= 0;
     sim->def.n_replica += count;
     return RUB_OK;
 }

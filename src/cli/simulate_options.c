@@ -179,10 +179,25 @@ const rub_option rub_simulate_options[] = {
         "prefix router: the replica with the longest prefix may be loaded X times as much as the "
         "least loaded, and 8 requests (1.5)",
         1, 1e9),
-    OPTION("group", LIST, groups, "COUNT:SPEED[:BLOCKS]",
+    OPTION("group", LIST, groups, "COUNT:SPEED[:BLOCKS[:MODEL]]",
            "with --perf, instead of --replicas: COUNT replicas SPEED times as fast, of so many KV "
-           "blocks, weighted by their speed; may be given several times",
+           "blocks, weighted by their speed; with MODEL for requests of that model_id only; may be "
+           "given several times",
            0, 0),
+    OPTION(
+        "rate-limit", LIST, limits, "TENANT:RATE:BURST[:reject|delay]",
+        "token bucket of a tenant (* for each other one): RATE tokens/s, BURST tokens at once, "
+        "prompt and answer counted; what finds too few is rejected or waits (reject); may be given "
+        "several times",
+        0, 0),
+    OPTION(
+        "batch-reserve", DOUBLE, batch_reserve, "X",
+        "vllm: share of seats and KV blocks that requests of priority above 0 leave free for the "
+        "others, who overtake them (0)",
+        0, 0.999),
+    OPTION("batch-deadline", STRING, batch_deadline, "TIME",
+           "tell which share of the requests of priority above 0 ended so soon after they came", 0,
+           0),
     OPTION("prefill-replicas", INT, prefill_replicas, "N",
            "disaggregated: replicas that prefill (with --decode-replicas, instead of --replicas)",
            0, 1000000),

@@ -8,9 +8,43 @@ double rub_simulation_replicas(const simulation *sim) {
     return t->up_s > 0 && t->end_s > 0 ? t->up_s / t->end_s : sim->def.n_replica;
 }
 
+static void add_classes(const simulation *sim, json_t *d) {
+    const rub_measures *i = &sim->classes.interactive, *b = &sim->classes.batch;
+    if (sim->trace.priority && b->n_req > 0)
+        json_object_set_new(d, "classes",
+                            json_pack("{s:I,s:I,s:I,s:I,s:I,s:f}", "interactive",
+                                      (json_int_t)i->n_req, "interactive_good",
+                                      (json_int_t)i->n_good, "batch", (json_int_t)b->n_req,
+                                      "batch_finished", (json_int_t)b->n_finished, "batch_in_time",
+                                      (json_int_t)b->n_good, "batch_deadline_s", sim->deadline_s));
+    if (sim->def.n_limit > 0)
+        json_object_set_new(d, "rate_limits",
+                            json_pack("{s:I,s:I}", "rejected", (json_int_t)sim->totals.n_limited,
+                                      "delayed", (json_int_t)sim->totals.n_delayed));
+}
+
+static void print_classes(const simulation *sim) {
+    const rub_measures *i = &sim->classes.interactive, *b = &sim->classes.batch;
+    if (sim->def.n_limit > 0)
+        printf("rate limits: %lld requests rejected, %lld delayed\n",
+               (long long)sim->totals.n_limited, (long long)sim->totals.n_delayed);
+    if (!sim->trace.priority || b->n_req == 0)
+        return;
+    printf("interactive: %zu requests, TTFT p50 %.4g ms, p99 %.4g ms, %.1f %% within targets\n",
+           i->n_req, 1e3 * i->ttft.p50, 1e3 * i->ttft.p99,
+           100 * share((double)i->n_good, (double)i->n_req));
+    printf("batch: %zu requests, E2E p50 %.4g s, p99 %.4g s, %.1f %% ", b->n_req, b->e2e.p50,
+           b->e2e.p99, 100 * share((double)b->n_good, (double)b->n_req));
+    if (sim->deadline_s > 0)
+        printf("within %.4g s\n", sim->deadline_s);
+    else
+        printf("finished\n");
+}
+
 void rub_simulation_add_world(const simulation *sim, json_t *d) {
     const rub_serve_totals *t = &sim->totals;
     const rub_serve_disagg *x = sim->def.disagg;
+    add_classes(sim, d);
     if (x)
         json_object_set_new(
             d, "pools",
@@ -41,6 +75,7 @@ void rub_simulation_add_world(const simulation *sim, json_t *d) {
 void rub_simulation_print_world(const simulation *sim) {
     const rub_serve_totals *t = &sim->totals;
     const rub_serve_disagg *x = sim->def.disagg;
+    print_classes(sim);
     if (x)
         printf(
             "pools: %d prefill busy %.1f %%, %d decode busy %.1f %%; links busy %.1f %%, %.3g GB "

@@ -4,6 +4,8 @@
 #include "base/array.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* KV of a token in a replica: a deployment states it by accelerator, what moves is all of it. */
 static rub_status kv_bytes(const simulate_settings *s, const simulation *sim, double *out,
@@ -24,6 +26,38 @@ static rub_status offload(const simulate_settings *s, simulation *sim, rub_error
     sim->def.offload_blocks = (int64_t)(s->offload_gb * 1e9 / (kv * sim->def.block_size_tok));
     sim->def.offload_tok_per_s = s->offload_link_gb * 1e9 / kv;
     return RUB_OK;
+}
+
+/* "TENANT:RATE:BURST[:reject|delay]" */
+static rub_status limit(const char *text, rub_serve_limit *out, rub_error *err) {
+    char tenant[16], how[8] = "reject";
+    int n = 0;
+    bool ok = sscanf(text, "%15[^:]:%lf:%lf%n:%7s%n", tenant, &out->tok_per_s, &out->burst_tok, &n,
+                     how, &n) >= 3 &&
+              !text[n];
+    char *end = tenant;
+    out->tenant = ok && strcmp(tenant, "*") == 0 ? -1 : ok ? (int32_t)strtol(tenant, &end, 10) : 0;
+    out->delays = strcmp(how, "delay") == 0;
+    if (!ok || (out->tenant >= 0 && (*end || end == tenant)) || out->tenant < -1 ||
+        (!out->delays && strcmp(how, "reject") != 0))
+        return rub_error_set(
+            err, RUB_INVALID,
+            "--rate-limit: found '%.60s', expected TENANT:RATE:BURST[:reject|delay] "
+            "such as 3:2000:60000 or *:1000:30000:delay",
+            text);
+    return RUB_OK;
+}
+
+static rub_status gateway(const simulate_settings *s, simulation *sim, rub_error *err) {
+    if (s->limits.n > SIMULATE_MAX_LIMIT)
+        return rub_error_set(err, RUB_INVALID, "--rate-limit: found %zu, expected at most %d",
+                             s->limits.n, SIMULATE_MAX_LIMIT);
+    for (size_t k = 0; k < s->limits.n; k++)
+        RUB_TRY(limit(s->limits.values[k], &sim->limit[k], err));
+    sim->def.limit = sim->limit;
+    sim->def.n_limit = (int32_t)s->limits.n;
+    sim->def.batch_reserve_frac = s->batch_reserve;
+    return rub_simulation_seconds("batch-deadline", s->batch_deadline, &sim->deadline_s, err);
 }
 
 static rub_status pools(const simulate_settings *s, simulation *sim, rub_error *err) {
@@ -111,6 +145,7 @@ static rub_status autoscaler(const simulate_settings *s, simulation *sim, rub_er
 
 rub_status rub_simulation_define_world(const simulate_settings *s, simulation *sim,
                                        rub_error *err) {
+    RUB_TRY(gateway(s, sim, err));
     RUB_TRY(offload(s, sim, err));
     RUB_TRY(pools(s, sim, err));
     RUB_TRY(failures(s, sim, err));

@@ -9,10 +9,10 @@
 static void pools(const rub_run *base, rub_serve_group pool[2]) {
     const rub_serve_def *d = base->def;
     const rub_serve_disagg *x = d->disagg;
-    pool[0] = (rub_serve_group){x->n_prefill, x->prefill_perf, x->prefill_kv_blocks,
-                                x->prefill_max_seqs, 1.0};
-    pool[1] = (rub_serve_group){x->n_decode, x->decode_perf, x->decode_kv_blocks,
-                                x->decode_max_seqs, 1.0};
+    pool[0] = (rub_serve_group){
+        x->n_prefill, x->prefill_perf, x->prefill_kv_blocks, x->prefill_max_seqs, 1.0, 0};
+    pool[1] = (rub_serve_group){
+        x->n_decode, x->decode_perf, x->decode_kv_blocks, x->decode_max_seqs, 1.0, 0};
     for (int k = 0; k < 2; k++) {
         pool[k].perf = pool[k].perf ? pool[k].perf : base->perf;
         pool[k].kv_blocks = pool[k].kv_blocks > 0 ? pool[k].kv_blocks : d->kv_blocks;

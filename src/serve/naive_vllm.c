@@ -109,6 +109,15 @@ static bool adapter_fits(rub_replica *s, int32_t id) {
     return adapter[id] == 0 || n < s->run->def->max_loras;
 }
 
+/* Batch requests leave a share of seats and blocks free. */
+static bool leaves_room(rub_replica *s, const rub_request *r, int64_t fresh) {
+    const rub_serve_def *d = s->run->def;
+    double f = d->batch_reserve_frac;
+    return !rub_is_batch(s->run, r->id) ||
+           (rub_naive_held(s) + 1 <= (int64_t)((1.0 - f) * (double)d->max_seqs) &&
+            rub_naive_available(s) - fresh >= (int64_t)(f * (double)d->kv_blocks));
+}
+
 static rub_status admit(rub_replica *s) {
     const rub_serve_def *d = s->run->def;
     size_t at = 0;
@@ -127,8 +136,12 @@ static rub_status admit(rub_replica *s) {
         if (fetched > 0) {
             int64_t wanted = d->reserve == RUB_RESERVE_CHUNK ? base : r->prefill;
             int64_t taken = d->reserve == RUB_RESERVE_PROMPT ? r->prefill : base;
-            if (rub_naive_available(s) - n_idle * per <
-                rub_blocks(wanted, d->block_size_tok) - shared * per)
+            int64_t fresh = rub_blocks(wanted, d->block_size_tok) - shared * per + n_idle * per;
+            if (!leaves_room(s, r, fresh)) {
+                at++;
+                continue;
+            }
+            if (rub_naive_available(s) < fresh)
                 break;
             RUB_TRY(rub_naive_admit_fetching(s, at, taken, shared, fetched));
             continue;
@@ -150,6 +163,10 @@ static rub_status admit(rub_replica *s) {
         int64_t taken = d->reserve == RUB_RESERVE_PROMPT ? r->prefill : kv_tok;
         int64_t wanted = d->reserve == RUB_RESERVE_CHUNK ? kv_tok : r->prefill;
         int64_t fresh = rub_blocks(wanted, d->block_size_tok) - shared * per;
+        if (!leaves_room(s, r, fresh + n_idle * per)) {
+            at++;
+            continue;
+        }
         if (rub_naive_available(s) - n_idle * per < fresh)
             break;
         RUB_TRY(rub_naive_admit(s, at, kv_tok - base, taken, shared));

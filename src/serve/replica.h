@@ -127,6 +127,20 @@ rub_status rub_replica_drain(const rub_replica_kind *kind, rub_replica *replica,
 /* Runs a closed loop (closed.c). Errors: RUB_INTERRUPTED, RUB_NO_MEMORY. */
 rub_status rub_closed_run(const rub_fleet *fleet, const rub_progress *progress);
 
+/* One fleet of one model without a gateway (run.c). Errors: as rub_serve_run. */
+rub_status rub_run_fleet(const rub_trace *trace, const rub_perf *perf, const rub_serve_def *def,
+                         const rub_progress *progress, rub_serve_times *times,
+                         rub_serve_totals *totals, rub_error *err);
+
+/* Passes the gateway: when request i is sent on (NaN: rejected), by the limits in def. Errors:
+ * RUB_NO_MEMORY. */
+rub_status rub_limit_all(const rub_trace *trace, const rub_serve_def *def, double *sent_s);
+
+/* Whether request id is batch, which leaves room for the others. */
+static inline bool rub_is_batch(const rub_run *run, int32_t id) {
+    return run->def->batch_reserve_frac > 0 && run->trace->priority && run->trace->priority[id] > 0;
+}
+
 /* Adds one replica's totals. */
 void rub_totals_add(const rub_serve_totals *own, int64_t blocks_left, rub_serve_totals *into);
 
@@ -153,6 +167,9 @@ bool rub_run_report(const rub_progress *progress, double at_s, size_t done, size
 
 /* Whether request i could run alone in one replica; otherwise it is rejected on arrival. */
 bool rub_run_fits(const rub_run *run, size_t i);
+
+/* Whether request i, if it is batch, may have a seat and so many blocks. */
+bool rub_batch_fits(const rub_run *run, size_t i, int64_t blocks);
 
 /* The engine that the settings ask for or need. */
 const rub_replica_kind *rub_run_kind(const rub_run *run);

@@ -45,9 +45,11 @@ void rub_serve_times_clear(rub_serve_times *t) {
 
 static bool possible(const rub_kinds *k, size_t i) {
     const rub_serve_def *d = k->base->def;
-    if (d->disagg) /* only the prompt stands in the prefill pool */
-        return rub_run_fits(&k->run[1], i) &&
-               rub_blocks(k->base->trace->input_tok[i], d->block_size_tok) <= k->def[0].kv_blocks;
+    if (d->disagg) { /* only the prompt stands in the prefill pool */
+        int64_t prompt = rub_blocks(k->base->trace->input_tok[i], d->block_size_tok);
+        return rub_run_fits(&k->run[1], i) && prompt <= k->def[0].kv_blocks &&
+               rub_batch_fits(&k->run[0], i, prompt);
+    }
     bool all = k->n > 0 || rub_run_fits(k->base, i);
     for (int32_t g = 0; g < k->n; g++)
         all = all && rub_run_fits(&k->run[g], i);
@@ -297,7 +299,7 @@ static void reset(const rub_kinds *kinds, rub_serve_times *times, rub_serve_tota
     }
 }
 
-rub_status rub_serve_run(const rub_trace *trace, const rub_perf *perf, const rub_serve_def *def,
+rub_status rub_run_fleet(const rub_trace *trace, const rub_perf *perf, const rub_serve_def *def,
                          const rub_progress *progress, rub_serve_times *times,
                          rub_serve_totals *totals, rub_error *err) {
     RUB_TRY(rub_serve_check(def, trace, err));

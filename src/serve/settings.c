@@ -28,7 +28,8 @@ bool rub_serve_is_plain(const rub_serve_def *d) {
            d->reserve == RUB_RESERVE_PROMPT && d->long_prefill_tok == 0 && !d->whole_prefill &&
            d->max_partial == 0 && d->max_long_partial == 0 && d->pp == 1 && !d->prefix_cache &&
            d->spec_draft == 0 && d->max_loras == 0 && d->async == RUB_ASYNC_NONE &&
-           d->host_s == 0 && d->attention_dp == 1 && !rub_serve_is_world(d);
+           d->host_s == 0 && d->attention_dp == 1 && d->batch_reserve_frac == 0 &&
+           !rub_serve_is_world(d);
 }
 
 bool rub_serve_is_world(const rub_serve_def *d) {
@@ -95,6 +96,14 @@ static rub_status check_world(const rub_serve_def *d, rub_error *err) {
     return RUB_OK;
 }
 
+bool rub_batch_fits(const rub_run *run, size_t i, int64_t blocks) {
+    const rub_serve_def *d = run->def;
+    if (!rub_is_batch(run, (int32_t)i))
+        return true;
+    return (int64_t)((1.0 - d->batch_reserve_frac) * (double)d->max_seqs) >= 1 &&
+           blocks <= d->kv_blocks - (int64_t)(d->batch_reserve_frac * (double)d->kv_blocks);
+}
+
 /* A request that could never run to its end alone is rejected on arrival; in a fleet of several
  * kinds it must fit into each. */
 bool rub_run_fits(const rub_run *run, size_t i) {
@@ -102,6 +111,8 @@ bool rub_run_fits(const rub_run *run, size_t i) {
     int64_t total = (int64_t)run->trace->input_tok[i] + run->trace->output_tok[i];
     int64_t kept = run->watermark > 1 ? run->watermark : 1;
     if (rub_blocks(total, d->block_size_tok) + kept > d->kv_blocks)
+        return false;
+    if (!rub_batch_fits(run, i, rub_blocks(total, d->block_size_tok) + kept))
         return false;
     /* where prompts are not cut they must fit whole, after preemption with what was generated */
     bool whole = d->policy == RUB_POLICY_VLLM_V0 || d->whole_prefill;
@@ -252,8 +263,36 @@ static rub_status check_groups(const rub_serve_def *d, rub_error *err) {
     return RUB_OK;
 }
 
+static rub_status check_estate(const rub_serve_def *d, const rub_trace *t, rub_error *err) {
+    for (int32_t k = 0; k < d->n_limit; k++)
+        if (!positive(d->limit[k].tok_per_s) || !positive(d->limit[k].burst_tok))
+            return rub_error_set(err, RUB_INVALID,
+                                 "rate limit %d: %g tokens/s, %g at once, expected more than 0",
+                                 k + 1, d->limit[k].tok_per_s, d->limit[k].burst_tok);
+    if (d->n_limit > 0 && d->concurrency > 0)
+        return rub_error_set(err, RUB_UNSUPPORTED, "rate limits want an open loop");
+    if (!(d->batch_reserve_frac >= 0 && d->batch_reserve_frac < 1) ||
+        (d->batch_reserve_frac > 0 && d->policy != RUB_POLICY_VLLM))
+        return rub_error_set(err, RUB_INVALID,
+                             "batch leaves a share of %g free, expected 0 to 1 and policy vllm",
+                             d->batch_reserve_frac);
+    if (d->batch_reserve_frac > 0 && !t->priority)
+        return rub_error_set(err, RUB_INVALID, "batch reserve: the trace has no priorities");
+    if (!d->by_model)
+        return RUB_OK;
+    if (!t->model)
+        return rub_error_set(err, RUB_INVALID, "several models: the trace has no column model_id");
+    if (d->n_group == 0 || d->disagg || d->concurrency > 0 || d->scale.scaler != RUB_SCALE_NONE)
+        return rub_error_set(
+            err, RUB_UNSUPPORTED,
+            "several models want groups of replicas, an open loop, no pools and no "
+            "autoscaler");
+    return RUB_OK;
+}
+
 /* What the trace must bring along. */
 static rub_status check_trace(const rub_serve_def *d, const rub_trace *t, rub_error *err) {
+    RUB_TRY(check_estate(d, t, err));
     if (d->order == RUB_ORDER_PRIORITY && !t->priority)
         return rub_error_set(err, RUB_INVALID, "order priority: the trace has no priorities");
     if (d->max_loras > 0 && !t->adapter)

@@ -131,6 +131,16 @@ static bool adapter_fits(const rub_replica *s, int32_t id) {
 
 typedef enum verdict { ADMITTED, PASSED_OVER, STOP, OUT_OF_MEMORY } verdict;
 
+/* Whether a request that wants so many blocks leaves others the share that batch must leave. */
+static bool leaves_room(const rub_replica *s, int32_t id, int64_t fresh) {
+    const rub_serve_def *d = s->run->def;
+    if (!rub_is_batch(s->run, id))
+        return true;
+    int64_t seats = (int64_t)((1.0 - d->batch_reserve_frac) * (double)d->max_seqs);
+    int64_t kept = (int64_t)(d->batch_reserve_frac * (double)d->kv_blocks);
+    return s->n_held < seats && rub_wide_fits(s, fresh, kept);
+}
+
 /* Its KV comes over a link: blocks and a seat are enough, it takes no tokens now. */
 static verdict admit_pulling(rub_replica *s, int64_t prefill) {
     if (!rub_wide_fits(s, rub_blocks(prefill, s->run->def->block_size_tok), 0))
@@ -146,6 +156,8 @@ static verdict admit_fetching(rub_replica *s, const rub_waiter *w, int64_t share
     int64_t taken = d->reserve == RUB_RESERVE_PROMPT ? w->prefill : base;
     int64_t wanted = d->reserve == RUB_RESERVE_CHUNK ? base : w->prefill;
     int64_t held = (shared - n_idle) * s->cache_blocks;
+    if (!leaves_room(s, w->id, rub_blocks(wanted, d->block_size_tok) - held))
+        return PASSED_OVER;
     if (!rub_wide_fits(s, rub_blocks(wanted, d->block_size_tok) - held, 0))
         return STOP;
     rub_wide_admit_fetching(s, taken, shared, fetched);
@@ -176,6 +188,8 @@ static verdict admit_head(rub_replica *s, forming *x) {
     int64_t taken = d->reserve == RUB_RESERVE_PROMPT ? w.prefill : base + take;
     int64_t wanted = d->reserve == RUB_RESERVE_CHUNK ? base + take : w.prefill;
     int64_t held = (shared - n_idle) * s->cache_blocks; /* by others too: they cost nothing */
+    if (!leaves_room(s, w.id, rub_blocks(wanted, d->block_size_tok) - held))
+        return PASSED_OVER;
     if (!rub_wide_fits(s, rub_blocks(wanted, d->block_size_tok) - held, 0))
         return STOP;
     rub_wide_admit(s, take, taken, shared);

@@ -9,16 +9,16 @@
 
 #define MOONCAKE_BLOCK_TOK 512 /* kvcache-ai/Mooncake, FAST'25 traces */
 
-static const char *const names[] = {"priority", "session", "tenant", "adapter"};
+static const char *const names[] = {"priority", "session", "tenant", "adapter", "model_id"};
 
 static int32_t **column_of(rub_trace *t, int kind) {
-    int32_t **const column[] = {&t->priority, &t->session, &t->tenant, &t->adapter};
+    int32_t **const column[] = {&t->priority, &t->session, &t->tenant, &t->adapter, &t->model};
     return column[kind];
 }
 
 void rub_extra_find_csv(const char *header, const char *end, rub_extra *out, rub_trace *trace) {
     rub_cell cell;
-    *out = (rub_extra){.column = {-1, -1, -1, -1, -1}};
+    *out = (rub_extra){.column = {-1, -1, -1, -1, -1, -1}};
     int i = 0;
     for (const char *p = header; p; i++) {
         p = rub_scan_cell(p, end, &cell);
@@ -40,7 +40,7 @@ void rub_extra_find_csv(const char *header, const char *end, rub_extra *out, rub
 }
 
 void rub_extra_find_jsonl(const char *line, const char *end, rub_extra *out, rub_trace *trace) {
-    *out = (rub_extra){.column = {-1, -1, -1, -1, -1}, .jsonl = true};
+    *out = (rub_extra){.column = {-1, -1, -1, -1, -1, -1}, .jsonl = true};
     out->any = memmem(line, (size_t)(end - line), "\"hash_ids\"", 10) != NULL;
     if (out->any)
         trace->hashes.block_tok = MOONCAKE_BLOCK_TOK;
@@ -127,15 +127,18 @@ rub_status rub_extra_row(rub_extra *x, rub_trace *t, const char *line, const cha
     return x->column[RUB_EXTRA_HASHES] >= 0 ? hashes(x, t, found[RUB_EXTRA_HASHES], bad) : RUB_OK;
 }
 
-static rub_status reorder_hashes(const rub_trace *from, const size_t *order, rub_trace *to) {
+static rub_status reorder_hashes(const rub_trace *from, const size_t *order, size_t n_req,
+                                 rub_trace *to) {
     const rub_trace_hashes *h = &from->hashes;
-    size_t n = 0;
+    size_t n = 0, n_hash = 0;
+    for (size_t i = 0; i < n_req; i++)
+        n_hash += h->at[order[i] + 1] - h->at[order[i]];
     to->hashes.block_tok = h->block_tok;
-    to->hashes.at = RUB_NEW(size_t, from->n_req + 1);
-    to->hashes.hash = RUB_NEW(uint64_t, h->at[from->n_req]);
+    to->hashes.at = RUB_NEW(size_t, n_req + 1);
+    to->hashes.hash = RUB_NEW(uint64_t, n_hash);
     if (!to->hashes.at || !to->hashes.hash)
         return RUB_NO_MEMORY;
-    for (size_t i = 0; i < from->n_req; i++) {
+    for (size_t i = 0; i < n_req; i++) {
         for (size_t k = h->at[order[i]]; k < h->at[order[i] + 1]; k++)
             to->hashes.hash[n++] = h->hash[k];
         to->hashes.at[i + 1] = n;
@@ -143,18 +146,35 @@ static rub_status reorder_hashes(const rub_trace *from, const size_t *order, rub
     return RUB_OK;
 }
 
-rub_status rub_extra_reorder(const rub_trace *from, const size_t *order, rub_trace *to) {
+rub_status rub_extra_reorder(const rub_trace *from, const size_t *order, size_t n, rub_trace *to) {
     for (int k = 0; k < RUB_EXTRA_HASHES; k++) {
         rub_trace view = *from;
         const int32_t *old = *column_of(&view, k);
         if (!old)
             continue;
-        int32_t *data = RUB_NEW(int32_t, from->n_req);
+        int32_t *data = RUB_NEW(int32_t, n);
         if (!data)
             return RUB_NO_MEMORY;
-        for (size_t i = 0; i < from->n_req; i++)
+        for (size_t i = 0; i < n; i++)
             data[i] = old[order[i]];
         *column_of(to, k) = data;
     }
-    return from->hashes.at ? reorder_hashes(from, order, to) : RUB_OK;
+    return from->hashes.at ? reorder_hashes(from, order, n, to) : RUB_OK;
+}
+
+rub_status rub_trace_subset(const rub_trace *from, const size_t *index, size_t n, rub_trace *out,
+                            rub_error *err) {
+    rub_trace t = {0};
+    RUB_TRY(rub_trace_init(&t, n, err));
+    for (size_t i = 0; i < n; i++) {
+        t.arrival_s[i] = from->arrival_s[index[i]];
+        t.input_tok[i] = from->input_tok[index[i]];
+        t.output_tok[i] = from->output_tok[index[i]];
+    }
+    if (rub_extra_reorder(from, index, n, &t) != RUB_OK) {
+        rub_trace_clear(&t);
+        return rub_error_set(err, RUB_NO_MEMORY, "out of memory for %zu requests", n);
+    }
+    *out = t;
+    return RUB_OK;
 }

@@ -1,4 +1,4 @@
-/* Optional columns of a trace: priority, session, tenant, adapter, and hashes of token blocks. In a CSV they
+/* Optional columns of a trace: priority, session, tenant, adapter, model_id, and hashes of token blocks. In a CSV they
  * are columns of those names and hash_ids_N (N tokens in a block; numbers parted by spaces); in
  * Mooncake's JSON lines "hash_ids" (blocks of 512 tokens). */
 #ifndef RUB_TRACE_EXTRA_H
@@ -11,6 +11,7 @@ typedef enum rub_extra_kind {
     RUB_EXTRA_SESSION,
     RUB_EXTRA_TENANT,
     RUB_EXTRA_ADAPTER,
+    RUB_EXTRA_MODEL,
     RUB_EXTRA_HASHES,
     RUB_N_EXTRA
 } rub_extra_kind;
@@ -29,7 +30,7 @@ void rub_extra_find_jsonl(const char *line, const char *end, rub_extra *out, rub
 rub_status rub_extra_row(rub_extra *extra, rub_trace *trace, const char *line, const char *end,
                          rub_row_error *bad);
 
-/* Columns of `from` in another order: request i of `to` was order[i]. */
-rub_status rub_extra_reorder(const rub_trace *from, const size_t *order, rub_trace *to);
+/* Columns of `from` in another order, or some of them: request i of `to`, which has n, was order[i]. */
+rub_status rub_extra_reorder(const rub_trace *from, const size_t *order, size_t n, rub_trace *to);
 
 #endif

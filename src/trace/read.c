@@ -37,6 +37,7 @@ void rub_trace_clear(rub_trace *trace) {
     free(trace->priority);
     free(trace->session);
     free(trace->tenant);
+    free(trace->model);
     free(trace->adapter);
     free(trace->hashes.at);
     free(trace->hashes.hash);
@@ -220,7 +221,7 @@ static rub_status sort_extra(const reader *r, const keyed *order, rub_trace *sor
         return RUB_OK;
     for (size_t i = 0; index && i < n; i++)
         index[i] = order[i].index;
-    rub_status status = index ? rub_extra_reorder(&r->trace, index, sorted) : RUB_NO_MEMORY;
+    rub_status status = index ? rub_extra_reorder(&r->trace, index, n, sorted) : RUB_NO_MEMORY;
     free(index);
     return status == RUB_OK ? RUB_OK : rub_error_set(err, status, "out of memory while sorting");
 }

@@ -314,7 +314,7 @@ static void mooncake_hits(void **state) {
 static void weighted_round_robin(void **state) {
     (void)state;
     scene s = make(1, (const double[][3]){{0, 1, 1}});
-    rub_serve_group group[] = {{1, &s.perf, 100, 4, 2.0}, {1, &s.perf, 100, 4, 1.0}};
+    rub_serve_group group[] = {{1, &s.perf, 100, 4, 2.0, 0}, {1, &s.perf, 100, 4, 1.0, 0}};
     s.def.group = group;
     s.def.n_group = s.def.n_replica = 2;
     rub_run run = {.trace = &s.trace, .perf = &s.perf, .def = &s.def};
@@ -394,7 +394,7 @@ static void looking_routers(void **state) {
     (void)state;
     scene s = make(2, (const double[][3]){{0, 10, 5}, {0.5, 5, 1}});
     rub_perf slow = {.kind = RUB_PERF_LINEAR, .linear = {2, 0, 0, 0}};
-    rub_serve_group group[] = {{1, &s.perf, 100, 4, 1.0}, {1, &slow, 100, 4, 1.0}};
+    rub_serve_group group[] = {{1, &s.perf, 100, 4, 1.0, 0}, {1, &slow, 100, 4, 1.0, 0}};
     s.def.group = group;
     s.def.n_group = s.def.n_replica = 2;
     s.def.router = RUB_ROUTER_LEAST_KV;
