@@ -38,6 +38,9 @@ rub_status rub_process_simulate_from(const rub_study *study, int32_t first, int3
                                      uint64_t seed, rub_paths *out, rub_error *err);
 void rub_paths_clear(rub_paths *paths);
 
+/* What the yearly season makes of a load in calendar quarter q. */
+double rub_process_season(double amplitude, int32_t q);
+
 /* ---- demand series ------------------------------------------------------------------------- */
 
 typedef enum rub_step_kind {

@@ -19,6 +19,8 @@ rub_status rub_report_read_memory(const char *name, const char *bytes, size_t n,
 
 /* Writers: *out is malloc'ed, NUL-terminated. Errors: RUB_NO_MEMORY. */
 rub_status rub_report_terminal(const json_t *document, bool colour, char **out, rub_error *err);
+/* The same of a replay's document (docs/replay.md). */
+rub_status rub_report_replay(const json_t *document, bool colour, char **out, rub_error *err);
 rub_status rub_report_html(const json_t *document, char **out, rub_error *err);
 
 /* Tables by name: "sites", "ahead", "supply", "capex", "npv", "policies", "estate", "oversupply",

@@ -254,6 +254,9 @@ typedef struct rub_study_site {
     /* right of first refusal on newly signed capacity */
     int32_t rofr_partner; /* index into partners, or -1 */
     int32_t line;         /* where the site stands in its file, for messages */
+    /* no keys: set by who goes on from a plan's state */
+    int32_t resume_in_q; /* paused: taken up again already, quarters of the delay still to go */
+    bool held;           /* the partner took its share when it was signed */
 } rub_study_site;
 
 typedef struct rub_study_partner {
@@ -308,6 +311,70 @@ typedef struct rub_study_source {
     int32_t line;
 } rub_study_source;
 
+/* ---- replay of dated information (docs/replay.md) -------------------------------------------- */
+
+/* Something that became known after the study's start, and what it set in the study. */
+typedef struct rub_study_information {
+    rub_name name;
+    int32_t
+        from_q;  /* calendar quarter after the one in which it was said: the first that knows it */
+    char *known; /* date as written */
+    char *text, *source;
+    char **set; /* "key = value" (n_set) */
+    char **key; /* keys alone, for asking what was told anew (n_set) */
+    double *
+        factor; /* of 'x1.2' and '+20%', which change what holds by then; 0: set as it is (n_set) */
+    int32_t n_set, status; /* rub_study_status_text */
+    int32_t line;
+} rub_study_information;
+
+#define RUB_DONE_LIST(X)                                                                           \
+    X(WAIT, "wait")                                                                                \
+    X(SIGN, "sign")                                                                                \
+    X(PROCEED, "proceed")                                                                          \
+    X(PAUSE, "pause")                                                                              \
+    X(RESUME, "resume")                                                                            \
+    X(DEFER, "defer")                                                                              \
+    X(SUBLET, "sublet")                                                                            \
+    X(CANCEL, "cancel")
+
+typedef enum rub_done {
+#define X(name, text) RUB_DONE_##name,
+    RUB_DONE_LIST(X)
+#undef X
+        RUB_N_DONE
+} rub_done;
+
+const char *rub_done_text(rub_done done);
+
+/* What was reported to have been done; it stands for a site until another row of the site. */
+typedef struct rub_study_reported {
+    rub_name name;
+    int32_t quarter, site; /* calendar quarter; index of the site, or -1 for all */
+    int32_t done;          /* rub_done */
+    double mw;             /* of the site, blocks rounded up; 0 = all of it */
+    char *text, *source;
+    int32_t status, line;
+} rub_study_reported;
+
+/* What a quarter turned out to be. */
+typedef struct rub_study_outcome {
+    rub_study_tree_node as; /* loads, partners gone, rights exercised, talks closed */
+    char *source;
+    int32_t status, line;
+} rub_study_outcome;
+
+typedef struct rub_study_replay {
+    int32_t until_q; /* last calendar quarter whose decisions are replayed */
+    int32_t n_information, n_reported, n_outcome;
+    rub_study_information *information; /* known in time, in the order of their dates */
+    rub_study_reported *reported;
+    rub_study_outcome *outcome; /* quarter after quarter from the study's start */
+} rub_study_replay;
+
+/* "public", "measured", "calibrated", "derived", "assumed". */
+const char *rub_study_status_text(int32_t status);
+
 typedef struct rub_study_input {
     char *path;    /* a file that was read */
     uint64_t hash; /* FNV-1a 64 of its bytes */
@@ -345,6 +412,8 @@ typedef struct rub_study {
     rub_study_process process;
     rub_study_tree tree;
     rub_study_risk risk;
+    bool has_replay;          /* the file has a replay section */
+    rub_study_replay replay;  /* filled by rub_study_read_known alone */
     int32_t n_figure;         /* figures given in the file and its tables */
     int32_t n_figure_sourced; /* of them, covered by an entry of sources that is not "assumed" */
 } rub_study;
@@ -377,6 +446,13 @@ typedef struct rub_study_findings {
 rub_status rub_study_check(const char *path, const char *const *overrides, size_t n_override,
                            rub_study **out, rub_study_findings *findings, rub_error *err);
 
+/* From memory, as the study stood at the start of calendar quarter known_q: with the dated rows of its
+ * `replay` section that were known by then, and nothing of later ones. RUB_NEVER: with all rows, what
+ * was reported, and the outcome. RUB_INVALID when the study has no replay section. */
+rub_status rub_study_read_known(const char *name, const char *bytes, size_t n,
+                                const char *const *overrides, size_t n_override, int32_t known_q,
+                                rub_study **out, rub_study_findings *findings, rub_error *err);
+
 /* The keys of the study file as Markdown (docs/study.md), from the tables that drive the reader.
  * malloc'ed; NULL when out of memory. */
 char *rub_study_keys_markdown(void);
@@ -391,6 +467,9 @@ int64_t rub_study_tree_leaves(const rub_study *study);
 
 /* "2025-Q3" of a calendar quarter; buf of at least 12; returns buf. "never" for RUB_NEVER. */
 char *rub_quarter_text(int32_t q, char *buf, size_t size);
+
+/* Does a key with '*' for any names lead to path, or to something that path lies below? */
+bool rub_study_key_covers(const char *key, const char *path);
 
 /* Fiscal year that calendar quarter q falls in. */
 int32_t rub_study_fiscal_year(const rub_study *study, int32_t q);

@@ -11,6 +11,7 @@
     X(size)                                                                                        \
     X(forecast)                                                                                    \
     X(plan)                                                                                        \
+    X(replay)                                                                                      \
     X(report)                                                                                      \
     X(study_make)                                                                                  \
     X(check)                                                                                       \

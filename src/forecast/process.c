@@ -207,7 +207,7 @@ static bool is_available(const rub_study *study, const draws *d, int32_t g, int3
 }
 
 /* Season of a calendar quarter: a cosine with its peak in the fourth. */
-static double season(double amplitude, int32_t q) {
+double rub_process_season(double amplitude, int32_t q) {
     static const double shape[QUARTERS_PER_YEAR] = {0.0, -1.0, 0.0, 1.0};
     return 1.0 + amplitude * shape[q % QUARTERS_PER_YEAR];
 }
@@ -249,7 +249,7 @@ static void write_demand(const rub_study *study, const streams *s, const draws *
         if (demand->partner >= 0 && t >= d->leave[demand->partner])
             stays = 1.0 - study->partner[demand->partner].leave_frac;
         rows[(size_t)t * (size_t)f->n + (size_t)(f->demand + index)] =
-            level * season(demand->season_frac, study->start_q + t) *
+            level * rub_process_season(demand->season_frac, study->start_q + t) *
             shock_factor(study, d, RUB_SHOCK_DEMAND, index, t) * stays;
     }
 }

@@ -31,6 +31,8 @@ static rub_block_state start_state(const rub_problem *p, const rub_study_site *s
         b.remaining = (uint8_t)site->remaining_q;
         if (site->remaining_q == 0)
             b.stage = RUB_STAGE_SHELL;
+        else if (site->stage == RUB_STAGE_PAUSED)
+            b.age = (uint8_t)site->resume_in_q;
         break;
     case RUB_STAGE_FITTING:
         b.gen = (uint8_t)site->generation;
@@ -49,6 +51,7 @@ static rub_block_state start_state(const rub_problem *p, const rub_study_site *s
         break;
     }
     bool held = site->stage >= RUB_STAGE_SIGNED && site->stage <= RUB_STAGE_SUBLET;
+    b.held = held && site->held;
     if (held && !site->owned && site->term_years > 0 && site->commence_q != RUB_NEVER)
         b.renewed = p->study->start_q > site->commence_q + quarters(site->term_years);
     return b;

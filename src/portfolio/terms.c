@@ -28,6 +28,9 @@ rub_block_state rub_terms_initial(const rub_study *study, int32_t site) {
     int32_t end = rub_terms_end_q(s, 0);
     state.renewed = s->stage >= RUB_STAGE_SIGNED && s->stage <= RUB_STAGE_SUBLET &&
                     end != RUB_NEVER && study->start_q > end;
+    state.held = s->held && s->stage >= RUB_STAGE_SIGNED && s->stage <= RUB_STAGE_SUBLET;
+    if (state.stage == RUB_STAGE_PAUSED)
+        state.age = (uint8_t)s->resume_in_q;
     return state;
 }
 

@@ -46,7 +46,8 @@ extern const rub_record *const rub_records[];
 extern const rub_record rub_record_study, rub_record_model, rub_record_workload,
     rub_record_accelerator, rub_record_region, rub_record_demand, rub_record_process,
     rub_record_regime, rub_record_shock, rub_record_tree, rub_record_node, rub_record_site,
-    rub_record_partner, rub_record_market, rub_record_step, rub_record_risk, rub_record_source;
+    rub_record_partner, rub_record_market, rub_record_step, rub_record_risk, rub_record_source,
+    rub_record_replay, rub_record_information, rub_record_reported, rub_record_outcome;
 
 /* What is being read. */
 typedef struct rub_entry {
@@ -79,6 +80,11 @@ const char *rub_field_expected(const rub_field *field, int variant, char *buf, s
 
 /* A bound as people write it: "0.25", "1,000", "10M", "10T". buf of 32. */
 const char *rub_bound_text(double x, char buf[32]);
+
+/* Loads and events of a node or quarter that comes after `before` (NULL: the study's start); its arrays
+ * are made here. false when out of memory. */
+bool rub_reader_after(rub_reader *r, const rub_entry *entry, const rub_study_tree_node *before,
+                      rub_study_tree_node *node);
 
 /* 2025-Q3 to a calendar quarter. */
 bool rub_quarter_parse(const char *text, int32_t *out);

@@ -343,10 +343,14 @@ const rub_record rub_record_source = {
     "`sites.mount-pleasant`; `*` stands for any name. What is not listed counts as assumed.",
     source_fields};
 
-const rub_record *const rub_records[] = {
-    &rub_record_study,       &rub_record_model,  &rub_record_workload,
-    &rub_record_accelerator, &rub_record_region, &rub_record_demand,
-    &rub_record_process,     &rub_record_regime, &rub_record_shock,
-    &rub_record_tree,        &rub_record_node,   &rub_record_site,
-    &rub_record_partner,     &rub_record_market, &rub_record_step,
-    &rub_record_risk,        &rub_record_source, NULL};
+const rub_record *const rub_records[] = {&rub_record_study,       &rub_record_model,
+                                         &rub_record_workload,    &rub_record_accelerator,
+                                         &rub_record_region,      &rub_record_demand,
+                                         &rub_record_process,     &rub_record_regime,
+                                         &rub_record_shock,       &rub_record_tree,
+                                         &rub_record_node,        &rub_record_site,
+                                         &rub_record_partner,     &rub_record_market,
+                                         &rub_record_step,        &rub_record_risk,
+                                         &rub_record_source,      &rub_record_replay,
+                                         &rub_record_information, &rub_record_reported,
+                                         &rub_record_outcome,     NULL};

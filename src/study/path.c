@@ -188,7 +188,7 @@ static void add_key(override *o, rub_yaml_node *map, const char *name) {
         fail(o, RUB_NOT_FOUND, "nothing stands at '%.80s' that could be multiplied", o->path, "");
         return;
     }
-    rub_yaml_node *key = rub_reader_scalar(o->r, o->at.file, 1, 1, name);
+    rub_yaml_node *key = rub_reader_scalar(o->r, o->at.file, o->at.line, o->at.column, name);
     if (!key)
         return;
     map->key[map->n] = key;
@@ -204,7 +204,7 @@ static void apply_all(override *o, rub_yaml_node *copy, const char *path, int de
         /* '*' at a place where some have the rest of the path and some have not */
         int visits = 0;
         const char *rest = after(path, 1);
-        if (*rest && !exists(child, rest, &visits) && strchr(rest, '.'))
+        if (*rest && !exists(child, rest, &visits) && (strchr(rest, '.') || o->factor != 0.0))
             continue;
         copy->value[i] = *rest ? apply(o, child, rest, depth + 1) : replaced(o, child);
     }
@@ -301,7 +301,7 @@ static const char *missing_section(const rub_yaml_node *root, const char *path) 
 
 static void add_section(override *o, const char *name) {
     rub_yaml_node *root = clone(o, o->r->root);
-    rub_yaml_node *key = rub_reader_scalar(o->r, o->at.file, 1, 1, name);
+    rub_yaml_node *key = rub_reader_scalar(o->r, o->at.file, o->at.line, o->at.column, name);
     rub_yaml_node *map = key ? rub_reader_mapping(o->r, key, 0) : NULL;
     if (!root || !map)
         return;
@@ -329,6 +329,51 @@ static bool read_value(override *o, const char *text) {
     }
     o->value = rub_yaml_root(doc);
     return true;
+}
+
+void rub_reader_set(rub_reader *r, const rub_yaml_node *at, const char *path,
+                    rub_yaml_node *value) {
+    override o = {.r = r, .at = *at, .path = path, .value = value};
+    if (value->kind == RUB_YAML_SCALAR)
+        read_factor(value->scalar, &o.factor, &o.percent);
+    const char *section = missing_section(r->root, path);
+    if (section)
+        add_section(&o, section);
+    rub_yaml_node *root = apply(&o, r->root, path, 0);
+    if (root && !o.failed && o.n_done == 0)
+        fail(&o, RUB_NOT_FOUND, "nothing stands at '%.80s'", path, "");
+    if (root && !o.failed && !r->out_of_memory)
+        r->root = root;
+}
+
+double rub_path_factor(const rub_yaml_node *value) {
+    double factor = 0.0;
+    bool percent = false;
+    if (value->kind == RUB_YAML_SCALAR)
+        read_factor(value->scalar, &factor, &percent);
+    return factor;
+}
+
+const char *rub_path_below(const rub_yaml_node *map, const char *path) {
+    size_t taken = match(path, "*");
+    if (!taken &&
+        (!map || map->kind != RUB_YAML_MAPPING || find_child(map, path, &taken) == SIZE_MAX))
+        return NULL;
+    return after(path, taken);
+}
+
+bool rub_study_key_covers(const char *key, const char *path) {
+    for (; *key; key++, path++) {
+        if (*key == '*') {
+            for (const char *p = path; *p; p++)
+                if (rub_study_key_covers(key + 1, p))
+                    return true;
+            return !key[1];
+        }
+        if (*key != *path)
+            return false;
+    }
+    return !*path || *path == '.';
 }
 
 void rub_reader_override(rub_reader *r, const char *text) {

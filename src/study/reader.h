@@ -48,6 +48,8 @@ typedef struct rub_reader {
     rub_unknown *unknown; /* (n_unknown) */
     size_t n_unknown, cap_unknown;
     bool out_of_memory;
+    bool replays;    /* the replay section is read */
+    int32_t known_q; /* with replays: rows known by the start of this quarter, RUB_NEVER: all */
 } rub_reader;
 
 /* Notes an error (warning: a warning) at node's place; at most RUB_STUDY_MAX_FINDINGS are kept. */
@@ -104,17 +106,31 @@ const char *rub_section_key(rub_section section); /* "sites" */
 /* ---- the steps, in this order ---------------------------------------------------------------- */
 
 void rub_reader_expand_tables(rub_reader *r); /* CSV tables become mappings */
+void rub_reader_expand(rub_reader *r, rub_yaml_node *map, const char *key, const char *name_column,
+                       const char *into);
 void rub_reader_override(rub_reader *r, const char *override_text);
+void rub_reader_information(rub_reader *r); /* dated rows change the document */
 void rub_reader_sections(rub_reader *r);
 void rub_reader_process(rub_reader *r);
 void rub_reader_tree(rub_reader *r);
 void rub_reader_market(rub_reader *r, const rub_yaml_node *map);
 void rub_reader_sources(rub_reader *r, const char *const *overrides, size_t n);
+void rub_reader_replay(rub_reader *r); /* what was reported, and the outcome */
 void rub_reader_check(rub_reader *r);
 void rub_reader_check_sites(rub_reader *r);
 
 /* true when key (a source's, with '*' for any name) leads to something in the document. */
 bool rub_path_exists(const rub_yaml_node *root, const char *key);
+
+/* As an override by path, with a value that stands at `at`. */
+void rub_reader_set(rub_reader *r, const rub_yaml_node *at, const char *path, rub_yaml_node *value);
+
+/* 1.2 of "x1.2" and "+20%"; 0 of a value that is set as it is. */
+double rub_path_factor(const rub_yaml_node *value);
+
+/* What is left of path below an entry of map ('*': any); "" when path ends there, NULL when no entry
+ * fits. */
+const char *rub_path_below(const rub_yaml_node *map, const char *path);
 
 /* A table's rows as a mapping by the column `name_column`; NULL when reported. */
 rub_yaml_node *rub_reader_table(rub_reader *r, const rub_yaml_node *at, const char *path,

@@ -20,8 +20,9 @@ static const size_t limits[RUB_N_SECTION] = {
 };
 
 static const char *const top_keys[] = {
-    "study", "models",   "workloads", "accelerators", "regions", "demand",  "process",       "tree",
-    "sites", "partners", "market",    "budget",       "risk",    "sources", "site_defaults",
+    "study",   "models",  "workloads",     "accelerators", "regions", "demand",
+    "process", "tree",    "sites",         "partners",     "market",  "budget",
+    "risk",    "sources", "site_defaults", "replay",
 };
 
 /* ---- names ---------------------------------------------------------------------------------- */

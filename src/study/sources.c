@@ -151,9 +151,15 @@ static void count(walk *w, const rub_yaml_node *node, size_t first, size_t n, bo
     }
 }
 
-/* study.name and the like are no figures, nor are the sources themselves. */
+const char *rub_study_status_text(int32_t status) {
+    return status >= 0 && status < (int32_t)RUB_LEN(statuses) ? statuses[status] : "assumed";
+}
+
+/* study.name and the like are no figures, nor are the sources themselves; rows of a replay say each for
+ * itself where it comes from. */
 static bool is_counted(const char *section) {
-    return strcmp(section, "sources") != 0 && strcmp(section, "study") != 0;
+    return strcmp(section, "sources") != 0 && strcmp(section, "study") != 0 &&
+           strcmp(section, "replay") != 0;
 }
 
 static void count_figures(rub_reader *r) {

@@ -71,17 +71,47 @@ static void free_catalog(rub_study *s) {
     free(s->site);
 }
 
+static void free_node(rub_study_tree_node *node) {
+    free(node->demand);
+    free(node->partner_left);
+    free(node->rofr_exercised);
+    free(node->talks_ok);
+}
+
+static void free_replay(rub_study_replay *p) {
+    for (int32_t i = 0; i < p->n_information; i++) {
+        rub_study_information *info = &p->information[i];
+        for (int32_t k = 0; k < info->n_set; k++) {
+            free(info->set[k]);
+            free(info->key[k]);
+        }
+        free(info->set);
+        free(info->key);
+        free(info->factor);
+        free(info->known);
+        free(info->text);
+        free(info->source);
+    }
+    for (int32_t i = 0; i < p->n_reported; i++) {
+        free(p->reported[i].text);
+        free(p->reported[i].source);
+    }
+    for (int32_t i = 0; i < p->n_outcome; i++) {
+        free_node(&p->outcome[i].as);
+        free(p->outcome[i].source);
+    }
+    free(p->information);
+    free(p->reported);
+    free(p->outcome);
+}
+
 static void free_process(rub_study *s) {
     for (int32_t i = 0; i < s->process.n_regime; i++)
         free(s->process.regime[i].next_prob);
     free(s->process.regime);
     free(s->process.shock);
-    for (int32_t i = 0; i < s->tree.n_node; i++) {
-        free(s->tree.node[i].demand);
-        free(s->tree.node[i].partner_left);
-        free(s->tree.node[i].rofr_exercised);
-        free(s->tree.node[i].talks_ok);
-    }
+    for (int32_t i = 0; i < s->tree.n_node; i++)
+        free_node(&s->tree.node[i]);
     free(s->tree.node);
     free(s->tree.branching);
 }
@@ -111,6 +141,7 @@ void rub_study_free(rub_study *study) {
     free_catalog(study);
     free_process(study);
     free_market(study);
+    free_replay(&study->replay);
     free(study->link);
     free(study->demand);
     free(study->partner);
@@ -182,13 +213,18 @@ static void read_all(rub_reader *r, const char *bytes, size_t n, const char *con
     if (!start(r, bytes, n))
         return;
     override_all(r, overrides, n_override);
-    if (r->findings->n_error)
+    r->study->has_replay = rub_yaml_get(r->root, "replay") != NULL;
+    if (r->replays && !r->findings->n_error)
+        rub_reader_information(r);
+    if (r->findings->n_error || r->out_of_memory)
         return;
     rub_reader_sections(r);
     if (!r->out_of_memory)
         rub_reader_process(r);
     if (!r->out_of_memory)
         rub_reader_tree(r);
+    if (!r->out_of_memory && r->replays)
+        rub_reader_replay(r);
     if (!r->out_of_memory)
         rub_reader_check(r);
     if (!r->out_of_memory)
@@ -232,11 +268,16 @@ static rub_status finish(rub_reader *r, rub_study **out, rub_study_findings *fin
     return status;
 }
 
+/* known_q: NULL leaves the replay section alone. */
 static rub_status read_study(const char *name, const char *bytes, size_t n,
-                             const char *const *overrides, size_t n_override, rub_study **out,
-                             rub_study_findings *findings, rub_error *err) {
+                             const char *const *overrides, size_t n_override,
+                             const int32_t *known_q, rub_study **out, rub_study_findings *findings,
+                             rub_error *err) {
     rub_study_findings *found = RUB_NEW(rub_study_findings, 1);
-    rub_reader r = {.name = name, .findings = found};
+    rub_reader r = {.name = name,
+                    .findings = found,
+                    .replays = known_q != NULL,
+                    .known_q = known_q ? *known_q : RUB_NEVER};
     if (!found)
         return rub_error_at(err, RUB_NO_MEMORY, name, 0, 0, "out of memory");
     if (n_override > MAX_OVERRIDES) {
@@ -254,7 +295,24 @@ static rub_status read_study(const char *name, const char *bytes, size_t n,
 rub_status rub_study_read_memory(const char *name, const char *bytes, size_t n,
                                  const char *const *overrides, size_t n_override, rub_study **out,
                                  rub_error *err) {
-    return read_study(name, bytes, n, overrides, n_override, out, NULL, err);
+    return read_study(name, bytes, n, overrides, n_override, NULL, out, NULL, err);
+}
+
+rub_status rub_study_read_known(const char *name, const char *bytes, size_t n,
+                                const char *const *overrides, size_t n_override, int32_t known_q,
+                                rub_study **out, rub_study_findings *findings, rub_error *err) {
+    return read_study(name, bytes, n, overrides, n_override, &known_q, out, findings, err);
+}
+
+/* Reads with every dated row, for what is wrong with them. */
+static rub_status check_replay(const char *path, const rub_file *file, const char *const *overrides,
+                               size_t n_override, rub_study_findings *findings, rub_error *err) {
+    const int32_t all = RUB_NEVER;
+    rub_study *whole = NULL;
+    rub_status status =
+        read_study(path, file->data, file->n, overrides, n_override, &all, &whole, findings, err);
+    rub_study_free(whole);
+    return status;
 }
 
 rub_status rub_study_check(const char *path, const char *const *overrides, size_t n_override,
@@ -273,7 +331,14 @@ rub_status rub_study_check(const char *path, const char *const *overrides, size_
         }
         return status;
     }
-    status = read_study(path, file.data, file.n, overrides, n_override, out, findings, err);
+    status = read_study(path, file.data, file.n, overrides, n_override, NULL, out, findings, err);
+    if (status == RUB_OK && findings && (*out)->has_replay) {
+        status = check_replay(path, &file, overrides, n_override, findings, err);
+        if (status != RUB_OK) {
+            rub_study_free(*out);
+            *out = NULL;
+        }
+    }
     rub_file_close(&file);
     return status;
 }

@@ -210,8 +210,8 @@ rub_yaml_node *rub_reader_table(rub_reader *r, const rub_yaml_node *at, const ch
 }
 
 /* A section that is one word names a table. */
-static void expand(rub_reader *r, rub_yaml_node *map, const char *key, const char *name_column,
-                   const char *into) {
+void rub_reader_expand(rub_reader *r, rub_yaml_node *map, const char *key, const char *name_column,
+                       const char *into) {
     for (size_t i = 0; map && map->kind == RUB_YAML_MAPPING && i < map->n; i++) {
         rub_yaml_node *value = map->value[i];
         if (strcmp(map->key[i]->scalar, key) != 0 || value->kind != RUB_YAML_SCALAR ||
@@ -228,11 +228,11 @@ static void expand(rub_reader *r, rub_yaml_node *map, const char *key, const cha
 }
 
 void rub_reader_expand_tables(rub_reader *r) {
-    expand(r, r->root, "sites", "name", "sites");
+    rub_reader_expand(r, r->root, "sites", "name", "sites");
     rub_yaml_node *tree = rub_yaml_get(r->root, "tree");
     if (tree && rub_yaml_get(tree, "nodes") && rub_yaml_get(tree, "file"))
         rub_reader_report(r, rub_yaml_key(tree, "file"), RUB_INVALID,
                           "'tree' has both 'nodes' and 'file', expected one of them");
     else
-        expand(r, tree, "file", "node", "nodes");
+        rub_reader_expand(r, tree, "file", "node", "nodes");
 }

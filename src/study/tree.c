@@ -208,6 +208,22 @@ static void read_loads(rub_reader *r, const rub_entry *entry, double *demand) {
     }
 }
 
+static void read_parts(rub_reader *r, const rub_entry *entry, rub_study_tree_node *node) {
+    read_loads(r, entry, node->demand);
+    read_flags(r, entry, "left", RUB_SECTION_PARTNERS, node->partner_left);
+    read_flags(r, entry, "exercised", RUB_SECTION_PARTNERS, node->rofr_exercised);
+    read_flags(r, entry, "closed", RUB_SECTION_SITES, node->talks_ok);
+}
+
+bool rub_reader_after(rub_reader *r, const rub_entry *entry, const rub_study_tree_node *before,
+                      rub_study_tree_node *node) {
+    if (!allocate_node(r, node))
+        return false;
+    inherit(r->study, before, node);
+    read_parts(r, entry, node);
+    return !r->out_of_memory;
+}
+
 /* The parent's index; -1 for the root; -2 when reported. */
 static int32_t read_parent(const nodes *all, const rub_entry *entry, size_t i) {
     const rub_yaml_node *value = rub_entry_get(entry, "parent");
@@ -249,10 +265,7 @@ static bool read_node(nodes *all, size_t i) {
         return false;
     inherit(r->study, node->parent >= 0 ? &tree->node[node->parent] : NULL, node);
     rub_entry_read(r, &entry, node);
-    read_loads(r, &entry, node->demand);
-    read_flags(r, &entry, "left", RUB_SECTION_PARTNERS, node->partner_left);
-    read_flags(r, &entry, "exercised", RUB_SECTION_PARTNERS, node->rofr_exercised);
-    read_flags(r, &entry, "closed", RUB_SECTION_SITES, node->talks_ok);
+    read_parts(r, &entry, node);
     if (node->parent >= 0) {
         all->depth[i] = all->depth[node->parent] + 1;
         all->n_child[node->parent]++;

@@ -15,6 +15,7 @@ import time
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 RUBATO = os.path.abspath(sys.argv[1])
 STUDY = os.path.join(ROOT, "examples", "tiny.yaml")
+REPLAY = os.path.join(ROOT, "examples", "tiny-replay.yaml")
 LINEAR = ["--perf", "linear:6e-3,2.2e-5,8.2e-8,3.4e-9"]
 MODEL = ["--model", "llama-3.1-8b", "--accelerator", "h100"]
 
@@ -26,6 +27,7 @@ JSON_RUNS = {
     "size": ["--trace", "trace.csv", *MODEL, "--ttft-p99", "2s", "--tpot-p99", "80ms", "--rate", "50"],
     "forecast": ["series.csv", "--quarters", "2"],
     "plan": [STUDY, "--iterations", "20", "--no-worth", "--no-files"],
+    "replay": [REPLAY, "--iterations", "2", "--no-files"],
     "study make": ["--sites", "2", "--leaves", "2"],
     "check": [STUDY],
     "catalog": ["llama-3.1-8b"],
@@ -42,6 +44,7 @@ READS = {
     "size": ["--trace", "FILE", *MODEL, "--ttft-p99", "1s"],
     "forecast": ["FILE"],
     "plan": ["FILE", "--no-files"],
+    "replay": ["FILE", "--no-files"],
     "check": ["FILE"],
     "catalog": ["./FILE"],
     "report": ["FILE"],
@@ -150,7 +153,7 @@ def bad_options(commands):
 def bad_input():
     kinds = bad_files()
     for name, args in READS.items():
-        end = {"plan": ".yaml", "check": ".yaml", "catalog": ".json", "report": ".json"}.get(name, ".csv")
+        end = {"plan": ".yaml", "replay": ".yaml", "check": ".yaml", "catalog": ".json", "report": ".json"}.get(name, ".csv")
         for kind in kinds:
             file = kind + (".csv" if kind == "folder" else end)
             out = run(name, [a.replace("FILE", file) for a in args])
