@@ -5,8 +5,8 @@ import os
 import re
 import sys
 
-FLOOR = {"base": 0, "catalog": 1, "trace": 1, "study": 1, "perf": 2, "forecast": 2, "serve": 3, "size": 4, "validate": 4,
-         "portfolio": 4, "plan": 5, "replay": 6, "report": 6, "store": 6, "web": 7, "cli": 8}
+FLOOR = {"base": 0, "catalog": 1, "trace": 1, "study": 1, "perf": 2, "forecast": 2, "serve": 3, "jobs": 3, "size": 4,
+         "validate": 4, "portfolio": 4, "plan": 5, "replay": 6, "report": 6, "store": 6, "web": 7, "cli": 8}
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 
 

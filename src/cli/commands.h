@@ -16,6 +16,7 @@
     X(study_make)                                                                                  \
     X(check)                                                                                       \
     X(train)                                                                                       \
+    X(jobs)                                                                                        \
     X(calibrate)                                                                                   \
     X(validate)                                                                                    \
     X(catalog)

@@ -34,6 +34,7 @@ JSON_RUNS = {
     "report": ["plan.json"],
     "calibrate": ["tables", "--system", "h100"],
     "validate": ["measured.csv", "--requests-per-client", "2"],
+    "jobs": ["jobs.csv", "--accelerators", "16"],
     "train": ["--model", "llama-3.1-8b", "--accelerator", "h100", "--accelerators", "64", "--tokens", "1T"],
 }
 # Where each command takes a file that it reads.
@@ -50,6 +51,7 @@ READS = {
     "report": ["FILE"],
     "calibrate": ["tables", "--system", "h100", "--against", "FILE"],
     "validate": ["FILE"],
+    "jobs": ["FILE", "--accelerators", "16"],
 }
 # Where each command writes one.
 WRITES = {
@@ -58,6 +60,7 @@ WRITES = {
     "report": ["plan.json", "--html", "FILE"],
     "calibrate": ["tables", "--system", "h100", "--out", "FILE"],
     "validate": ["measured.csv", "--requests-per-client", "2", "--rows", "FILE"],
+    "jobs": ["jobs.csv", "--accelerators", "16", "--out", "FILE"],
 }
 n_test = n_failed = 0
 
@@ -279,6 +282,8 @@ def main():
         with open("series.csv", "w") as file:
             file.write("date,value\n")
             file.writelines(f"{2020 + i // 12}-{1 + i % 12:02d}-01,{100 + 3 * i + 10 * (i % 12 == 3)}\n" for i in range(60))
+        with open("jobs.csv", "w") as file:
+            file.write("t_s,duration_s,gpus\n0,100,8\n10,50,16\n20,10,1\n")
         with open("measured.csv", "w") as file:
             file.write("id,backend,backend_version,model_path,system,precision,mode,isl,osl,batch_size,tp_size,pp_size,"
                        "attention_dp_size,moe_tp_size,moe_ep_size,concurrency,silicon_ttft_ms,silicon_tpot_ms,source\n")
