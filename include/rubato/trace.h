@@ -228,6 +228,22 @@ rub_sessions rub_sessions_default(void);
 rub_status rub_trace_converse(const rub_trace *starts, const rub_sessions *def, size_t n_req,
                               rub_trace *out, rub_error *err);
 
+/* A load as the sum of its clients, from files of ServeGen's shape: PREFIX_clients.csv (client, mean
+ * requests/s, CV of the times between its requests), PREFIX_rate_10min.csv (time, requests/s of all, at
+ * even steps; repeated), PREFIX_input_tokens_pmf.csv and PREFIX_output_tokens_pmf.csv (tokens,
+ * probability); .csv.gz as well. Clients become tenants. */
+typedef struct rub_client_mix {
+    const char *prefix;
+    double from_s;     /* where in the curve it begins */
+    double rate_per_s; /* mean of all clients over the whole curve; 0: as in the files */
+    size_t n_req;      /* stop after so many; 0: by duration */
+    double duration_s; /* stop after so long; 0: by n_req */
+    uint64_t seed;
+} rub_client_mix;
+
+/* Errors: RUB_IO, RUB_PARSE with file, line and column, RUB_INVALID, RUB_NO_MEMORY. */
+rub_status rub_trace_clients(const rub_client_mix *def, rub_trace *out, rub_error *err);
+
 /* Requests without arrival times (all 0), for closed loops: input and output lengths uniform in
  * [ceil(least_frac * length), length], each drawn on its own; least_frac 1: all alike. As serving
  * benchmarks draw them. Errors: RUB_INVALID, RUB_NO_MEMORY. */

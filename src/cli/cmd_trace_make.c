@@ -11,6 +11,8 @@
 #include <string.h>
 
 typedef struct make_settings {
+    const char *clients;
+    double from_time;
     const char *preset, *arrivals, *modulate, *on_off, *input, *output, *from, *columns, *out;
     double rate, duration, turns, think_s, batch;
     int64_t requests, seed, tenants, system_prompt, max_context, hash_block;
@@ -226,6 +228,8 @@ static rub_status write_csv(const rub_trace *trace, const char *path, rub_error 
     rub_text_add(&text, "arrival_s,input_tok,output_tok");
     if (trace->session)
         rub_text_add(&text, ",priority,session,tenant");
+    else if (trace->tenant)
+        rub_text_add(&text, ",tenant");
     if (trace->hashes.at)
         rub_text_add(&text, ",hash_ids_%d", trace->hashes.block_tok);
     rub_text_add(&text, "\n");
@@ -234,6 +238,8 @@ static rub_status write_csv(const rub_trace *trace, const char *path, rub_error 
                      trace->output_tok[i]);
         if (trace->session)
             add_session(&text, trace, i);
+        else if (trace->tenant)
+            rub_text_add(&text, ",%d", trace->tenant[i]);
         rub_text_add(&text, "\n");
     }
     rub_status status = RUB_OK;
@@ -257,6 +263,20 @@ static bool has_sessions(const make_settings *s) {
  * requests are more than enough. */
 static rub_status make(const make_settings *s, rub_trace_make_def *def, rub_trace *out,
                        rub_error *err) {
+    if (s->clients) {
+        rub_client_mix mix = {.prefix = s->clients,
+                              .from_s = s->from_time,
+                              .rate_per_s = s->rate > 0 ? s->rate : 0.0,
+                              .n_req = def->n_req,
+                              .duration_s = def->duration_s,
+                              .seed = def->seed};
+        if (has_sessions(s) || s->preset || s->from)
+            return rub_error_set(
+                err, RUB_INVALID,
+                "--clients is given with --preset, --from or sessions, expected it "
+                "alone: it brings arrivals and lengths");
+        return rub_trace_clients(&mix, out, err);
+    }
     if (!has_sessions(s))
         return rub_trace_make(def, out, err);
     rub_sessions sessions = {.turns = s->turns,
@@ -321,6 +341,12 @@ static int make_run(const rub_command *self, const void *settings, int n_args, c
 static const rub_option make_options[] = {
     {"preset", RUB_OPTION_STRING, offsetof(make_settings, preset), "NAME",
      "arrivals and lengths fitted to a public trace: azure-conv, azure-code (none)", 0, 0, NULL},
+    {"clients", RUB_OPTION_STRING, offsetof(make_settings, clients), "PREFIX",
+     "a sum of clients from ServeGen's files PREFIX_clients.csv, PREFIX_rate_10min.csv, "
+     "PREFIX_input_tokens_pmf.csv, PREFIX_output_tokens_pmf.csv (or .gz); clients become tenants",
+     0, 0, NULL},
+    {"from-time", RUB_OPTION_DOUBLE, offsetof(make_settings, from_time), "SECONDS",
+     "clients: where in the rate's curve to begin (0)", 0, 1e12, NULL},
     {"rate", RUB_OPTION_DOUBLE, offsetof(make_settings, rate), "R",
      "mean arrival rate [requests/s] (1, or the preset's)", 1e-9, 1e9, NULL},
     {"requests", RUB_OPTION_INT, offsetof(make_settings, requests), "N",

@@ -348,9 +348,9 @@ void rub_simulation_print_text(const simulate_settings *s, const simulation *sim
     rub_simulation_print_world(sim);
     if (sim->def.prefix_cache)
         hits_line(sim);
-    if (t->n_rejected)
+    if (t->n_rejected > t->n_limited)
         printf("rejected %lld requests that can never fit in %lld KV blocks\n",
-               (long long)t->n_rejected, (long long)sim->def.kv_blocks);
+               (long long)(t->n_rejected - t->n_limited), (long long)sim->def.kv_blocks);
     if (!m->keeps_up)
         printf(
             "THE FLEET DOES NOT KEEP UP: it serves %.4g of %.4g requests/s; the queue at the last "
