@@ -2,6 +2,9 @@
 #include "cli/commands.h"
 #include "cli/forecast.h"
 
+#include "base/array.h"
+#include "base/text.h"
+
 #include "rubato/portfolio.h"
 
 #include <math.h>
@@ -100,17 +103,19 @@ static void study_text(const json_t *d) {
         (long long)json_integer_value(json_object_get(tree, "paths")),
         100 * json_real_value(json_object_get(tree, "distance")));
     json_array_foreach(json_object_get(d, "demands"), i, demand) {
-        printf("\n%s [%s]\n  %-9s %12s %12s %12s %12s\n",
+        printf("\n%s [%s]\n  %-9s %18s %18s %18s %18s\n",
                json_string_value(json_object_get(demand, "demand")),
                json_string_value(json_object_get(demand, "unit")), "quarter", "p10", "p50", "p90",
                "mean");
-        json_array_foreach(json_object_get(demand, "quarters"), t, row)
-            printf("  %-9s %12.5g %12.5g %12.5g %12.5g\n",
-                   json_string_value(json_object_get(row, "quarter")),
-                   json_real_value(json_object_get(row, "p10")),
-                   json_real_value(json_object_get(row, "p50")),
-                   json_real_value(json_object_get(row, "p90")),
-                   json_real_value(json_object_get(row, "mean")));
+        json_array_foreach(json_object_get(demand, "quarters"), t, row) {
+            static const char *const shown[] = {"p10", "p50", "p90", "mean"};
+            char number[32];
+            printf("  %-9s", json_string_value(json_object_get(row, "quarter")));
+            for (size_t q = 0; q < RUB_LEN(shown); q++)
+                printf(" %18s",
+                       rub_text_exact(json_real_value(json_object_get(row, shown[q])), 5, number));
+            printf("\n");
+        }
     }
 }
 

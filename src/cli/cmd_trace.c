@@ -2,6 +2,8 @@
 #include "cli/commands.h"
 #include "cli/trace.h"
 
+#include "base/text.h"
+
 #include <langinfo.h>
 #include <math.h>
 #include <stdlib.h>
@@ -108,10 +110,12 @@ static void quantile_row(const char *name, const rub_trace_quantiles *q) {
 }
 
 static void info_text(const char *path, const rub_trace_report *r, const rub_trace_stats *s) {
-    printf("%s: %s\n  %zu requests over %.1f s, %.4g requests/s, %.4g input and %.4g output "
+    char a[32], b[32], c[32];
+    printf("%s: %s\n  %zu requests over %.1f s, %s requests/s, %s input and %s output "
            "tokens/s\n",
-           path, rub_trace_format_text(r->format), s->n_req, s->span_s, s->rate_per_s,
-           s->input_tok_per_s, s->output_tok_per_s);
+           path, rub_trace_format_text(r->format), s->n_req, s->span_s,
+           rub_text_exact(s->rate_per_s, 4, a), rub_text_exact(s->input_tok_per_s, 4, b),
+           rub_text_exact(s->output_tok_per_s, 4, c));
     printf("\n  %-14s %9s %9s %9s %9s %9s\n", "tokens", "p50", "p90", "p99", "max", "mean");
     quantile_row("input", &s->input);
     quantile_row("output", &s->output);

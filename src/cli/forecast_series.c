@@ -2,6 +2,7 @@
 #include "cli/forecast.h"
 
 #include "base/array.h"
+#include "base/text.h"
 #include "base/units.h"
 #include "rubato/forecast.h"
 
@@ -189,16 +190,17 @@ static void forecast_rows(const view *v) {
     size_t i;
     json_t *r, *rows = rows_of(v);
     const char *key = v->by_quarter ? "quarter" : "step";
-    char head[48];
+    char head[48], number[32];
     snprintf(head, sizeof head, "%s", v->by_quarter ? "quarter" : rub_step_text(v->s->step));
-    printf("\n  %-16s %12s %12s %12s %12s\n", head, "p10", "p50", "p90", "point");
+    printf("\n  %-16s %18s %18s %18s %18s\n", head, "p10", "p50", "p90", "point");
     json_array_foreach(rows, i, r) {
         bool tested = json_is_true(json_object_get(r, "tested"));
-        printf(
-            "  %-16s %12.5g %12.5g %12.5g %12.5g%s\n", json_string_value(json_object_get(r, key)),
-            json_real_value(json_object_get(r, "p10")), json_real_value(json_object_get(r, "p50")),
-            json_real_value(json_object_get(r, "p90")), json_real_value(json_object_get(r, "mean")),
-            tested ? "" : " *");
+        static const char *const shown[] = {"p10", "p50", "p90", "mean"};
+        printf("  %-16s", json_string_value(json_object_get(r, key)));
+        for (size_t q = 0; q < RUB_LEN(shown); q++)
+            printf(" %18s",
+                   rub_text_exact(json_real_value(json_object_get(r, shown[q])), 5, number));
+        printf("%s\n", tested ? "" : " *");
         beyond = beyond || !tested;
     }
     json_decref(rows);

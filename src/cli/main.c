@@ -50,9 +50,16 @@ static int unknown_second(const char *given, const char *first, const char *seco
             names[n] = commands[i]->name;
             seconds[n++] = commands[i]->name + length + 1;
         }
-    const char *near = second ? rub_text_nearest(second, seconds, n) : NULL;
+    const char *near = second && *second != '-' ? rub_text_nearest(second, seconds, n) : NULL;
     if (near)
         return complain_unknown(given, near - length - 1);
+    if (second && (!strcmp(second, "--help") || !strcmp(second, "-h"))) {
+        printf("rubato %s takes a second word:\n", first);
+        for (int i = 0; commands[i]; i++)
+            if (!strncmp(commands[i]->name, first, length) && commands[i]->name[length] == ' ')
+                printf("  %-14s %s\n", commands[i]->name, commands[i]->summary);
+        return 0;
+    }
     fprintf(stderr, "rubato: %s takes a second word:", first);
     for (size_t k = 0; k < n; k++)
         fprintf(stderr, " '%s'", names[k]);
@@ -69,7 +76,7 @@ static int unknown(int argc, char **argv) {
     for (int i = 0; commands[i]; i++) {
         size_t first = strcspn(commands[i]->name, " ");
         if (strlen(argv[0]) == first && !strncmp(commands[i]->name, argv[0], first))
-            return unknown_second(given, argv[0], two ? argv[1] : NULL);
+            return unknown_second(given, argv[0], argc > 1 ? argv[1] : NULL);
         names[n++] = commands[i]->name;
     }
     if (two && (near = rub_text_nearest(given, names, n)))

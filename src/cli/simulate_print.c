@@ -255,6 +255,7 @@ int rub_simulation_print_json(const simulate_settings *s, const simulation *sim)
 
 static void quantile_row(const char *name, const rub_quantiles *q, double unit) {
     double v[] = {q->p50, q->p90, q->p95, q->p99, q->p999, q->max, q->mean};
+    char buf[32];
     printf("  %-10s", name);
     for (int i = 0; i < 7; i++) {
         if (isinf(v[i]))
@@ -262,7 +263,7 @@ static void quantile_row(const char *name, const rub_quantiles *q, double unit) 
         else if (isnan(v[i]))
             printf(" %10s", "-");
         else
-            printf(" %10.4g", v[i] * unit);
+            printf(" %10s", rub_text_exact(v[i] * unit, 4, buf));
     }
     printf("\n");
 }
@@ -302,17 +303,17 @@ static void hits_line(const simulation *sim) {
 /* In a closed loop what is offered is what is served, over the whole run. */
 static void rates(const simulation *sim) {
     const rub_measures *m = &sim->measures;
-    if (sim->def.concurrency > 0) {
-        printf("\nthroughput %.4g requests/s, %.4g input and %.4g output tokens/s\n",
-               m->request_per_s, m->input_tok_per_s, m->output_tok_per_s);
+    bool closed = sim->def.concurrency > 0;
+    char a[32], b[32], c[32];
+    printf("\n%s %s requests/s, %s input and %s output tokens/s\n",
+           closed ? "throughput" : "offered", rub_text_exact(m->request_per_s, 4, a),
+           rub_text_exact(m->input_tok_per_s, 4, b), rub_text_exact(m->output_tok_per_s, 4, c));
+    if (closed)
         return;
-    }
-    printf("\noffered %.4g requests/s, %.4g input and %.4g output tokens/s\n", m->request_per_s,
-           m->input_tok_per_s, m->output_tok_per_s);
-    printf("served  %.4g requests/s, %.4g input and %.4g output tokens/s in the same time; at the "
+    printf("served  %s requests/s, %s input and %s output tokens/s in the same time; at the "
            "last arrival %zu requests were unfinished, %zu of them not started\n",
-           m->served_per_s, m->served_input_tok_per_s, m->served_output_tok_per_s, m->n_unfinished,
-           m->n_waiting);
+           rub_text_exact(m->served_per_s, 4, a), rub_text_exact(m->served_input_tok_per_s, 4, b),
+           rub_text_exact(m->served_output_tok_per_s, 4, c), m->n_unfinished, m->n_waiting);
 }
 
 void rub_simulation_print_text(const simulate_settings *s, const simulation *sim) {

@@ -252,10 +252,9 @@ json_t *rub_document_oversupply(const rub_facts *facts) {
 
 /* A node's market, for one region (m < n_region) or training: who takes what its own MW give. */
 typedef struct takers {
-    double mw;       /* own MW in use */
-    double served;   /* units of the loads here */
-    double rent_out; /* units */
-    double shipped;  /* units sent to other regions */
+    double mw;      /* own MW in use */
+    double served;  /* units of the loads here */
+    double shipped; /* units sent to other regions */
 } takers;
 
 static takers takers_of(const rub_facts *facts, int32_t n, int32_t m) {
@@ -275,11 +274,6 @@ static takers takers_of(const rub_facts *facts, int32_t n, int32_t m) {
         if ((d->load_class == RUB_TRAINING ? p->n_region : d->region) == m)
             k.served += facts->plan->served[(size_t)n * (size_t)p->n_demand + (size_t)i];
     }
-    for (int32_t s = 0; s < p->n_step; s++)
-        k.rent_out +=
-            facts->plan
-                ->rent_out[((size_t)n * (size_t)(p->n_region + 1) + (size_t)m) * (size_t)p->n_step +
-                           (size_t)s];
     for (int32_t l = 0; l < p->n_link && m < p->n_region; l++)
         if (facts->study->link[l].from == m)
             k.shipped += facts->plan->shipped[(size_t)n * (size_t)p->n_link + (size_t)l];
@@ -293,23 +287,24 @@ static void use_of_node(const rub_facts *facts, int32_t n, double *use) {
     memset(use, 0, (size_t)(p->n_demand + 1) * sizeof *use);
     for (int32_t m = 0; m <= p->n_region; m++) {
         takers k = takers_of(facts, n, m);
-        double all = k.served + k.rent_out + k.shipped;
-        if (k.mw <= 0 || all <= 0)
+        double all = k.served + k.shipped;
+        double out = rub_rented_out_mw(facts, n, m), own = k.mw - out;
+        use[p->n_demand] += out;
+        if (own <= 0 || all <= 0)
             continue;
-        use[p->n_demand] += k.mw * k.rent_out / all;
         for (int32_t i = 0; i < p->n_demand; i++) {
             const rub_study_demand *d = &facts->study->demand[i];
             double served = facts->plan->served[(size_t)n * (size_t)p->n_demand + (size_t)i];
             int32_t column = d->load_class == RUB_TRAINING ? p->n_region : d->region;
             if (column == m)
-                use[i] += k.mw * served / all;
+                use[i] += own * served / all;
             for (int32_t l = 0; l < p->n_link && m < p->n_region; l++) {
                 const rub_study_link *link = &facts->study->link[l];
                 if (link->from != m || link->to != column)
                     continue;
                 double there = takers_of(facts, n, column).served;
                 double sent = facts->plan->shipped[(size_t)n * (size_t)p->n_link + (size_t)l];
-                use[i] += there > 0 ? k.mw * sent / all * served / there : 0.0;
+                use[i] += there > 0 ? own * sent / all * served / there : 0.0;
             }
         }
     }

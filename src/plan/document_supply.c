@@ -1,8 +1,9 @@
 /* Supply against demand by quarter, for training and for each region's inference.
  *
- * Loads are turned into MW by what the fleet that is live in the node gives per MW, so that a load
- * and the capacity that serves it stand in one unit. Shortage is load that nothing serves; surplus
- * is live capacity that idles or is rented out. */
+ * Loads and what is rented in are turned into MW by what the fleet that is live in the node gives
+ * per MW, so that a load and the capacity that serves it stand in one unit. Own capacity is told in
+ * its own MW: what serves loads, what is rented out and what idles add up to what is live. Shortage
+ * is load that nothing serves; surplus is live capacity that idles or is rented out. */
 #include "plan/facts.h"
 
 #include "base/array.h"
@@ -68,6 +69,27 @@ double rub_fleet_train_per_mw(const rub_facts *facts, int32_t node) {
     return fleet_per_mw(facts, node, facts->problem->train_per_mw);
 }
 
+/* What is rented out comes from own capacity: its share of what that capacity gives. */
+double rub_rented_out_mw(const rub_facts *facts, int32_t node, int32_t m) {
+    const rub_problem *p = facts->problem;
+    bool training = m == p->n_region;
+    const double *per_mw = training ? p->train_per_mw : p->tok_per_s_per_mw;
+    const double *used = training ? facts->plan->train_mw : facts->plan->infer_mw;
+    double mw = 0.0, units = 0.0, out = 0.0;
+    for (int32_t r = 0; r < p->n_region; r++)
+        for (int32_t g = 0; g < p->n_gen && (training || r == m); g++) {
+            size_t n = (size_t)node;
+            double here =
+                used[(n * (size_t)p->n_region + (size_t)r) * (size_t)p->n_gen + (size_t)g];
+            mw += here;
+            units += here * per_mw[n * (size_t)p->n_gen + (size_t)g];
+        }
+    size_t step = ((size_t)node * (size_t)(p->n_region + 1) + (size_t)m) * (size_t)p->n_step;
+    for (int32_t s = 0; s < p->n_step; s++)
+        out += facts->plan->rent_out[step + (size_t)s];
+    return units > 0 ? mw * fmin(1.0, out / units) : 0.0;
+}
+
 enum { DEMAND, OWN, RENTED_IN, RENTED_OUT, UNSERVED, LIVE, IDLE, N_ROW };
 static const char *const row_name[N_ROW] = {"demand_mw", "own_mw",  "rented_in_mw", "rented_out_mw",
                                             "short_mw",  "live_mw", "idle_mw"};
@@ -90,10 +112,8 @@ static void node_rows(const rub_facts *facts, int32_t node, int32_t m, double ro
         row[UNSERVED] += (p->demand[at] - facts->plan->served[at]) * scale;
     }
     size_t step = ((size_t)node * (size_t)(p->n_region + 1) + (size_t)m) * (size_t)p->n_step;
-    for (int32_t s = 0; s < p->n_step; s++) {
+    for (int32_t s = 0; s < p->n_step; s++)
         row[RENTED_IN] += facts->plan->rent_in[step + (size_t)s] * scale;
-        row[RENTED_OUT] += facts->plan->rent_out[step + (size_t)s] * scale;
-    }
     double infer = 0.0, train = 0.0;
     for (int32_t r = 0; r < p->n_region; r++)
         for (int32_t g = 0; g < p->n_gen; g++) {
@@ -107,6 +127,8 @@ static void node_rows(const rub_facts *facts, int32_t node, int32_t m, double ro
         }
     if (training)
         row[OWN] = train;
+    row[RENTED_OUT] = rub_rented_out_mw(facts, node, m);
+    row[OWN] -= row[RENTED_OUT];
     for (int32_t b = 0; b < p->n_block; b++) {
         const rub_study_site *site = &facts->study->site[p->block[b].site];
         bool here = training ? rub_step_of(facts, b, node)->state.training : site->region == m;
@@ -160,22 +182,25 @@ static void append_quarter(const fan *f, json_t *column) {
         json_array_append_new(json_object_get(column, quantiles[i].key),
                               json_real(rub_weighted_quantile(f->value[quantiles[i].row], f->weight,
                                                               f->n, quantiles[i].q)));
-    double p_short = 0.0, p_surplus = 0.0;
+    double p_short = 0.0, p_surplus = 0.0, p_idle = 0.0;
     for (size_t k = 0; k < f->n; k++) {
         double surplus = f->value[IDLE][k] + f->value[RENTED_OUT][k];
         if (f->value[UNSERVED][k] > MATERIAL * f->value[DEMAND][k] && f->value[UNSERVED][k] > 0)
             p_short += f->weight[k];
         if (surplus > MATERIAL * f->value[LIVE][k] && surplus > 0)
             p_surplus += f->weight[k];
+        if (f->value[IDLE][k] > MATERIAL * f->value[LIVE][k])
+            p_idle += f->weight[k];
     }
     json_array_append_new(json_object_get(column, "prob_shortage"), json_real(p_short));
     json_array_append_new(json_object_get(column, "prob_surplus"), json_real(p_surplus));
+    json_array_append_new(json_object_get(column, "prob_idle"), json_real(p_idle));
 }
 
 static json_t *new_column(const rub_facts *facts, int32_t m) {
     static const char *const more[] = {"demand_p10_mw", "demand_p50_mw", "demand_p90_mw",
                                        "live_p10_mw",   "live_p90_mw",   "prob_shortage",
-                                       "prob_surplus"};
+                                       "prob_surplus",  "prob_idle"};
     json_t *column = json_object();
     bool training = m == facts->problem->n_region;
     json_object_set_new(column, "class", json_string(training ? "training" : "inference"));

@@ -29,6 +29,9 @@ double rub_fleet_tok_per_mw(const rub_facts *facts, int32_t node);
 /* Accelerator-equivalents per MW likewise. */
 double rub_fleet_train_per_mw(const rub_facts *facts, int32_t node);
 
+/* Own MW of region m (training: n_region) whose output is rented out at a node. */
+double rub_rented_out_mw(const rub_facts *facts, int32_t node, int32_t m);
+
 json_t *rub_document_supply(const rub_facts *facts);     /* supply against demand by quarter */
 json_t *rub_document_capex(const rub_facts *facts);      /* by fiscal year against budget */
 json_t *rub_document_npv(const rub_facts *facts);        /* distribution over futures */

@@ -228,14 +228,15 @@ static json_t *runner_up(const rub_facts *facts, const group *g) {
     }
     if (!best)
         return NULL;
-    double loses = fmax(0.0, facts->solve->value_usd - best->value_usd);
+    double loses = facts->solve->value_usd - best->value_usd;
     rub_text text = {0};
     char usd[32];
     bool orders = best->action == RUB_ACTION_FIT_OUT || best->action == RUB_ACTION_REFRESH;
     rub_text_add(&text, "%s%s%s", rub_action_text(best->action), orders ? " " : "",
                  orders ? facts->study->generation[best->gen].name : "");
-    if (loses >= 5e4)
-        rub_text_add(&text, ", worth %s less", rub_text_usd(loses, usd));
+    if (fabs(loses) >= 5e4)
+        rub_text_add(&text, ", worth %s %s", rub_text_usd(fabs(loses), usd),
+                     loses > 0 ? "less" : "more by itself, which is within the gap");
     else
         rub_text_add(&text, ", worth as much");
     json_t *row = json_pack("{s:s,s:f,s:s}", "action", rub_action_text(best->action), "loses_usd",

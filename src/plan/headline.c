@@ -63,7 +63,7 @@ static void say_balance(const json_t *supply, const json_t *quarters, json_t *li
     static const struct {
         const char *prob, *mw, *what;
     } side[] = {{"prob_shortage", "short_mw", "shortage"},
-                {"prob_surplus", "idle_mw", "idle capacity"}};
+                {"prob_idle", "idle_mw", "idle capacity"}};
     for (size_t k = 0; k < RUB_LEN(side); k++) {
         double most = 0.5; /* MW: less is not worth a line */
         size_t which = 0, when = 0, m, t;

@@ -391,9 +391,14 @@ static void sources(rub_text *out, const json_t *document) {
 
 static void footer(rub_text *out, const json_t *document) {
     const json_t *v = rub_part(document, "solve"), *study = rub_part(document, "study");
-    char a[32], b[32];
-    rub_text_add(out, "<footer>Plan worth %s, no plan can exceed %s (gap %.2f %%): ",
-                 rub_text_usd(rub_part_number(v, "value_usd"), a),
+    const json_t *n = rub_part(document, "npv");
+    double weight = rub_part_number(n, "cvar_weight");
+    char a[32], b[32], parts[96] = "";
+    if (weight > 0)
+        snprintf(parts, sizeof parts, " (%.0f %% of the mean, %.0f %% of the worst %.0f %%)",
+                 100 * (1 - weight), 100 * weight, 100 * rub_part_number(n, "cvar_alpha"));
+    rub_text_add(out, "<footer>Plan worth %s%s, no plan can exceed %s (gap %.2f %%): ",
+                 rub_text_usd(rub_part_number(v, "value_usd"), a), parts,
                  rub_text_usd(rub_part_number(v, "bound_usd"), b), 100 * rub_part_number(v, "gap"));
     rub_part_escape(out, rub_part_string(v, "method"));
     rub_text_add(out, ", %.0f blocks, %.0f nodes, %.0f leaves from %.0f paths, seed %lld, rubato ",

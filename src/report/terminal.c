@@ -238,6 +238,7 @@ static void commitments(screen *s, const json_t *document) {
     heading(s, "What a commitment is worth (one block, all else standing)");
     rub_text_add(&s->text, "  %-22s %-10s %8s %22s %22s\n", "site", "now", "block MW",
                  "waiting costs", "leaving costs");
+    bool more = false;
     RUB_PART_EACH(rows, i, row) {
         char mw[32], a[32], b[32];
         const char *waiting = usd_or_dash(row, "acting_beats_waiting_usd", a);
@@ -247,7 +248,10 @@ static void commitments(screen *s, const json_t *document) {
         rub_text_add(&s->text, "  %-22.22s %-10s %8s %22s %22s\n", rub_part_string(row, "site"),
                      rub_part_string(row, "action"),
                      rub_text_mw(rub_part_number(row, "block_mw"), mw), waiting, leaving);
+        more = more || !strncmp(waiting, "-$", 2) || !strncmp(leaving, "-$", 2);
     }
+    if (more)
+        rub_text_add(&s->text, "  -$: by itself the other would be worth more, within the gap\n");
 }
 
 static void capex(screen *s, const json_t *document) {
@@ -382,9 +386,18 @@ static void comparisons(screen *s, const json_t *document) {
 }
 
 static void proof(screen *s, const json_t *document) {
-    const json_t *v = rub_part(document, "solve");
-    char a[32], b[32];
+    const json_t *v = rub_part(document, "solve"), *n = rub_part(document, "npv");
+    double weight = rub_part_number(n, "cvar_weight");
+    char a[32], b[32], c[32];
     heading(s, "How sure");
+    if (weight > 0)
+        rub_text_add(
+            &s->text,
+            "  a plan counts for %.0f %% of its mean (%s) and %.0f %% of the mean of its worst "
+            "%.0f %% (%s)\n",
+            100 * (1 - weight), rub_text_usd(rub_part_number(n, "mean_usd"), a), 100 * weight,
+            100 * rub_part_number(n, "cvar_alpha"),
+            rub_text_usd(rub_part_number(n, "cvar_usd"), c));
     rub_text_add(
         &s->text,
         "  plan %s, no plan can exceed %s: gap %.2f %%, %s, %.1f s, %.0f blocks, %.0f nodes, "

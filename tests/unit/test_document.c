@@ -71,6 +71,17 @@ static void tiny_estate_by_hand(void **state) {
     NEAR(at(json_object_get(u, "by_load_mw"), "pretraining", 0), 6.92);
     NEAR(at(u, "rented_out_mw", 0), 0.08);
     NEAR(at(u, "utilisation", 0), 1.0);
+    /* by column: what is rented out is not own use, and with it makes up what is live */
+    const json_t *supply = json_object_get(d, "supply"), *here = json_array_get(supply, 0);
+    const json_t *training = json_array_get(supply, 1);
+    NEAR(at(training, "own_mw", 0), 6.92);
+    NEAR(at(training, "rented_out_mw", 0), 0.08);
+    for (size_t t = 0; t < 5; t++) {
+        NEAR(at(here, "own_mw", t) + at(here, "rented_out_mw", t) + at(here, "idle_mw", t) +
+                 at(training, "own_mw", t) + at(training, "rented_out_mw", t),
+             27.0);
+        assert_true(at(here, "prob_idle", t) <= at(here, "prob_surplus", t) + 1e-9);
+    }
     json_decref(d);
 }
 
