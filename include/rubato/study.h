@@ -413,6 +413,7 @@ typedef struct rub_study {
     rub_study_tree tree;
     rub_study_risk risk;
     bool has_replay;          /* the file has a replay section */
+    char *replay_study;       /* file that holds the replay instead, beside the study; or NULL */
     rub_study_replay replay;  /* filled by rub_study_read_known alone */
     int32_t n_figure;         /* figures given in the file and its tables */
     int32_t n_figure_sourced; /* of them, covered by an entry of sources that is not "assumed" */

@@ -163,15 +163,27 @@ static rub_status read_known(const char *path, const rub_file *file, const char 
     return RUB_OK;
 }
 
+/* The study's own replay, or that of the file that it names. */
+static rub_status read_replay(const char *path, const char *const *what_if, size_t n_what_if,
+                              int64_t seed, rub_story *out, rub_error *err) {
+    rub_file file;
+    rub_study *study = NULL;
+    RUB_TRY(rub_study_read(path, NULL, 0, &study, err));
+    const char *where = study->replay_study ? study->replay_study : path;
+    rub_status status = rub_file_open(where, &file, err);
+    if (status == RUB_OK) {
+        status = read_known(where, &file, what_if, n_what_if, seed, out, err);
+        rub_file_close(&file);
+    }
+    rub_study_free(study);
+    return status;
+}
+
 rub_status rub_story_read(const char *path, const char *const *what_if, size_t n_what_if,
                           int64_t seed, int32_t n_thread, const rub_progress *progress,
                           rub_story *out, rub_error *err) {
-    rub_file file;
     *out = (rub_story){0};
-    RUB_TRY(rub_file_open(path, &file, err));
-    rub_status status = read_known(path, &file, what_if, n_what_if, seed, out, err);
-    rub_file_close(&file);
-    RUB_TRY(status);
+    RUB_TRY(read_replay(path, what_if, n_what_if, seed, out, err));
     RUB_TRY(rub_yields_make(out->whole, n_thread, progress, &out->yields, err));
     return make_problem(out, err);
 }

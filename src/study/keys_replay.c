@@ -70,7 +70,8 @@ static const rub_field outcome_fields[] = {
 const rub_record rub_record_replay = {
     "replay", "replay",
     "For `rubato replay` alone (docs/replay.md): what became known after the study's start, what "
-    "was reported to have been done, and what came.",
+    "was reported to have been done, and what came. Or the name of a study that holds the replay: "
+    "the same case at an earlier start.",
     replay_fields};
 const rub_record rub_record_information = {
     "information", "replay.information.NAME",

@@ -145,6 +145,7 @@ void rub_study_free(rub_study *study) {
     free(study->link);
     free(study->demand);
     free(study->partner);
+    free(study->replay_study);
     free(study->title);
     free(study->notes);
     free(study);
@@ -208,12 +209,20 @@ static void override_all(rub_reader *r, const char *const *overrides, size_t n) 
     }
 }
 
+/* The section itself, or the file that it names. */
+static void note_replay(rub_reader *r) {
+    const rub_yaml_node *replay = rub_yaml_get(r->root, "replay");
+    r->study->has_replay = replay != NULL;
+    if (replay && replay->kind == RUB_YAML_SCALAR && !rub_yaml_is_null(replay))
+        r->study->replay_study = rub_reader_beside(r, replay->scalar);
+}
+
 static void read_all(rub_reader *r, const char *bytes, size_t n, const char *const *overrides,
                      size_t n_override) {
     if (!start(r, bytes, n))
         return;
     override_all(r, overrides, n_override);
-    r->study->has_replay = rub_yaml_get(r->root, "replay") != NULL;
+    note_replay(r);
     if (r->replays && !r->findings->n_error)
         rub_reader_information(r);
     if (r->findings->n_error || r->out_of_memory)
@@ -332,7 +341,7 @@ rub_status rub_study_check(const char *path, const char *const *overrides, size_
         return status;
     }
     status = read_study(path, file.data, file.n, overrides, n_override, NULL, out, findings, err);
-    if (status == RUB_OK && findings && (*out)->has_replay) {
+    if (status == RUB_OK && findings && (*out)->has_replay && !(*out)->replay_study) {
         status = check_replay(path, &file, overrides, n_override, findings, err);
         if (status != RUB_OK) {
             rub_study_free(*out);

@@ -188,6 +188,54 @@ static void no_look_ahead(void **state) {
     assert_true(changed >= 5 * n_seed);
 }
 
+/* One or three threads: the same bytes. */
+static void same_for_any_threads(void **state) {
+    (void)state;
+    static char text[16384];
+    char path[64], *dump[2];
+    rub_error err = {0};
+    write_replay(text, sizeof text, 3, QUARTERS, 0);
+    write_text(path, text);
+    for (int i = 0; i < 2; i++) {
+        json_t *document = NULL;
+        rub_replay_def def = one_thread();
+        def.solve.n_thread = i ? 3 : 1;
+        OK(rub_replay_run(path, &def, NULL, &document, &err));
+        dump[i] = json_dumps(document, JSON_SORT_KEYS);
+        json_decref(document);
+    }
+    remove(path);
+    assert_string_equal(dump[0], dump[1]);
+    free(dump[0]);
+    free(dump[1]);
+}
+
+/* A report that asks to stop is heeded, whenever it does. */
+static bool stop_later(void *ctx, const char *what, double done, double total, const char *extra) {
+    int *left = ctx;
+    (void)what, (void)done, (void)total, (void)extra;
+    return (*left)-- > 0;
+}
+
+static void stops_when_asked(void **state) {
+    (void)state;
+    static char text[16384];
+    char path[64];
+    write_replay(text, sizeof text, 3, QUARTERS, 0);
+    write_text(path, text);
+    for (int after = 0; after < 12; after += 3) {
+        int left = after;
+        json_t *document = NULL;
+        rub_error err = {0};
+        rub_replay_def def = one_thread();
+        rub_progress progress = {.report = stop_later, .ctx = &left};
+        assert_int_equal(rub_replay_run(path, &def, &progress, &document, &err), RUB_INTERRUPTED);
+        assert_null(document);
+        assert_true(err.message[0]);
+    }
+    remove(path);
+}
+
 /* Regret is against the best: nobody does better than who knows, within that plan's gap. */
 static void nobody_beats_hindsight(void **state) {
     (void)state;
@@ -394,6 +442,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tiny_by_hand),
         cmocka_unit_test(no_look_ahead),
+        cmocka_unit_test(same_for_any_threads),
+        cmocka_unit_test(stops_when_asked),
         cmocka_unit_test(nobody_beats_hindsight),
         cmocka_unit_test(going_on_pays_the_same),
         cmocka_unit_test(prices_follow_their_trend),
