@@ -262,6 +262,28 @@ rub_status rub_size_sure_of(const rub_trace *trace, const rub_size_def *def,
                             const rub_size_candidate *candidate, const rub_size_sure_def *sure,
                             const rub_progress *progress, rub_size_sure *out, rub_error *err);
 
+/* ---- hours --------------------------------------------------------------------------------- */
+
+typedef struct rub_size_hour {
+    double rate_per_s; /* that it is sized for, headroom not included */
+    int32_t replicas;  /* spares included; 0: no fleet of this deployment serves */
+    double busy_frac;  /* of those that work */
+    double watts;      /* mean IT power of the replicas */
+} rub_size_hour;
+
+/* The smallest fleet of a candidate's deployment for each of n rates [requests/s, over 0], by
+ * simulation of the trace at that rate. Of more than 48 distinct rates each is sized at the next of 48
+ * levels in equal ratios, so never for less. Errors: RUB_INVALID, RUB_NO_MEMORY, RUB_INTERRUPTED.
+ * Cost: a few simulations a level. Results do not depend on threads. */
+rub_status rub_size_hours(const rub_trace *trace, const rub_size_def *def,
+                          const rub_size_candidate *candidate, const double *rate_per_s, size_t n,
+                          const rub_progress *progress, rub_size_hour *out, rub_error *err);
+
+/* Requests/s of each hour in a CSV of t_s,req_per_s or hour,req_per_s (any further columns are left
+ * alone): an hour's rate is that of its busiest row; *out is malloc'ed (*n). Times go up from 0, each
+ * hour has a row. Errors: RUB_IO, RUB_PARSE, RUB_INVALID with line and column. */
+rub_status rub_size_profile_read(const char *path, double **out, size_t *n, rub_error *err);
+
 /* ---- commitment ---------------------------------------------------------------------------- */
 
 /* USD per replica-hour; spot at most a share of an hour's need (it may be taken away). */

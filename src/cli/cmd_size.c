@@ -32,7 +32,11 @@ static void defaults(void *settings) {
                                                  .draws = 24,
                                                  .level = 80,
                                                  .model_error = -1,
-                                                 .price_error = -1};
+                                                 .price_error = -1,
+                                                 .startup_s = 300,
+                                                 .carbon_g = 480,
+                                                 .spot_share = 30,
+                                                 .pue = 1.2};
 }
 
 /* ---- reading of options ---------------------------------------------------------------------- */
@@ -156,6 +160,8 @@ static rub_status follow_up(const size_settings *s, size_work *w, const rub_prog
         return RUB_OK;
     if (s->draws > 0)
         RUB_TRY(size_sure(s, w, progress, err));
+    if (s->profile)
+        RUB_TRY(size_hours(s, w, progress, err));
     if (s->answers)
         RUB_TRY(size_answers(w, progress, err));
     if (s->svg)
@@ -188,6 +194,8 @@ static rub_status prepare(const size_settings *s, size_work *w, const rub_progre
     if (!s->trace || !s->model)
         return rub_error_set(err, RUB_INVALID, "--trace and --model are needed");
     RUB_TRY(check_follow_up(s, err));
+    if (s->profile)
+        RUB_TRY(rub_size_profile_read(s->profile, &w->hour_rate, &w->n_hour, err));
     RUB_TRY(read_targets(s, &w->def.targets, err));
     RUB_TRY(read_lists(s, &w->def, err));
     w->def.objective = (rub_size_objective)s->objective;
@@ -212,6 +220,7 @@ static rub_status prepare(const size_settings *s, size_work *w, const rub_progre
 
 static void clear(size_work *w) {
     free(w->launch);
+    size_clear_hours(w);
     rub_size_result_clear(&w->result);
     rub_trace_clear(&w->trace);
     free(w->accel);
@@ -324,6 +333,21 @@ static const rub_option options[] = {
      "one standard deviation of the predicted speed (as measured deployments show)", 0, 200, NULL},
     {"price-error", RUB_OPTION_DOUBLE, FIELD(price_error), "PERCENT",
      "of the price (as the catalog's dated prices show; 0 with --price)", 0, 200, NULL},
+    {"profile", RUB_OPTION_STRING, FIELD(profile), "FILE",
+     "also size each hour of a CSV of t_s,req_per_s or hour,req_per_s, and what to reserve", 0, 0,
+     NULL},
+    {"on-demand-price", RUB_OPTION_DOUBLE, FIELD(on_demand_usd), "USD",
+     "of an accelerator-hour on demand (the catalog's newest)", 0, 1e6, NULL},
+    {"spot-price", RUB_OPTION_DOUBLE, FIELD(spot_usd), "USD", "of one on spot; 0: none (0)", 0, 1e6,
+     NULL},
+    {"spot-share", RUB_OPTION_DOUBLE, FIELD(spot_share), "PERCENT",
+     "of an hour's need that may be spot (30)", 0, 100, NULL},
+    {"startup", RUB_OPTION_DOUBLE, FIELD(startup_s), "SECONDS",
+     "a replica starts so long before the hour that needs it (300, assumed)", 0, 3600, NULL},
+    {"carbon", RUB_OPTION_DOUBLE, FIELD(carbon_g), "GRAMS",
+     "CO2 of a kWh in that region (480, assumed: about the world's mean)", 0, 10000, NULL},
+    {"pue", RUB_OPTION_DOUBLE, FIELD(pue), "X", "power of the site over IT power (1.2, assumed)", 1,
+     10, NULL},
     {"launch", RUB_OPTION_STRING, FIELD(launch), "FORM",
      "how the best is started: vllm, sglang, kubernetes, helm", 0, 0, NULL},
     {"model-path", RUB_OPTION_STRING, FIELD(model_path), "NAME",

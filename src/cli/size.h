@@ -12,6 +12,8 @@ typedef struct size_settings {
     rub_option_values accelerators, targets, stock, price;
     const char *target[7];
     const char *tp, *pp, *ep, *attention_dp, *budget, *seqs;
+    const char *profile;
+    double on_demand_usd, spot_usd, spot_share, startup_s, carbon_g, pue;
     const char *goodput, *launch, *model_path, *svg;
     int objective, router, policy, price_kind;
     double rate, time_scale, headroom;
@@ -36,6 +38,10 @@ typedef struct size_work {
     rub_size_spread speed, price;             /* how sure, when n_draw > 0 */
     rub_size_sure_def sure_def;
     rub_size_sure sure;
+    double *hour_rate; /* with --profile (n_hour) */
+    rub_size_hour *hour;
+    size_t n_hour;
+    struct size_day *day;
 } size_work;
 
 /* The search under other conditions, into variant; printed after the fleets. */
@@ -48,6 +54,13 @@ rub_status size_sure(const size_settings *settings, size_work *work, const rub_p
                      rub_error *err);
 void size_print_sure(const size_work *work);
 json_t *size_sure_json(const size_work *work);
+
+/* The best deployment by the hour of --profile: replicas, what to reserve, energy, carbon. */
+rub_status size_hours(const size_settings *settings, size_work *work, const rub_progress *progress,
+                      rub_error *err);
+void size_print_hours(const size_settings *settings, const size_work *work);
+json_t *size_hours_json(const size_settings *settings, const size_work *work);
+void size_clear_hours(size_work *work);
 
 /* The leaders' cost against latency as a picture. */
 rub_status size_write_svg(const size_work *work, const char *path, rub_error *err);

@@ -107,6 +107,8 @@ int size_print_json(const size_settings *s, const size_work *w) {
     json_object_set_new(d, "accelerators", size_estate_json(s, w));
     if (meets && s->draws > 0)
         json_object_set_new(d, "how_sure", size_sure_json(w));
+    if (meets && s->profile)
+        json_object_set_new(d, "hours", size_hours_json(s, w));
     if (meets && s->answers)
         json_object_set_new(d, "answers", size_answers_json(w));
     if (w->launch)

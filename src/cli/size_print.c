@@ -151,6 +151,8 @@ int size_print_text(const size_settings *s, const size_work *w) {
         print_bursts(w, b);
         if (s->draws > 0)
             size_print_sure(w);
+        if (s->profile)
+            size_print_hours(s, w);
         print_reasons(r, s->show);
         if (s->answers)
             size_print_answers(w);

@@ -135,6 +135,12 @@ rub_status rub_size_sure_trial(const rub_size_trial *trial, const rub_trace *tra
                                const rub_size_def *def, const rub_size_sure_def *sure,
                                const rub_progress *progress, rub_size_sure *out, rub_error *err);
 
+/* rub_size_hours with a compiled trial and the power of one replica. */
+rub_status rub_size_hours_trial(const rub_size_trial *trial, const rub_power *power,
+                                const rub_trace *trace, const rub_size_def *def,
+                                const double *rate_per_s, size_t n, const rub_progress *progress,
+                                rub_size_hour *out, rub_error *err);
+
 /* Runs a group: its best, why the others are not. */
 rub_status rub_size_group(const rub_size_job *job, int32_t group, rub_size_bench *bench,
                           rub_error *err);

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -321,8 +322,93 @@ static void newsvendor_closed_form(void **state) {
     }
 }
 
+/* ---- hours ----------------------------------------------------------------------------------- */
+
+/* Servers of 10 requests/s: ceil(rate / 10) of them, wherever the rate is not near a multiple. With
+ * more than 48 rates an hour may get what the next of 48 levels needs, never less than its own. */
+static void hours_by_hand(void **state) {
+    (void)state;
+    enum { FEW = 5, MANY = 200 };
+    static const double rate[FEW] = {5, 26, 13, 57, 26};
+    static const int32_t need[FEW] = {1, 3, 2, 6, 3};
+    rub_size_hour few[FEW], one[FEW], many[MANY];
+    double rates[MANY];
+    const rub_power power = {.idle_w = 100, .peak_w = 100};
+    paper p;
+    paper_open(&p, 600, 1);
+    rub_size_target_add(&p.def.targets, RUB_SIZE_TTFT, 0.9, 0.12, NULL);
+    assert_int_equal(
+        rub_size_hours_trial(&p.trial, &power, &p.trace, &p.def, rate, FEW, NULL, few, NULL),
+        RUB_OK);
+    for (int h = 0; h < FEW; h++) {
+        assert_int_equal(few[h].replicas, need[h]);
+        assert_true(few[h].rate_per_s == rate[h]);
+        assert_true(fabs(few[h].watts - 100 * need[h]) < 1e-9);
+        assert_true(fabs(few[h].busy_frac - rate[h] / 10 / need[h]) < 0.03);
+    }
+    p.def.n_thread = 1;
+    p.def.spare = 2;
+    assert_int_equal(
+        rub_size_hours_trial(&p.trial, &power, &p.trace, &p.def, rate, FEW, NULL, one, NULL),
+        RUB_OK);
+    for (int h = 0; h < FEW; h++)
+        assert_int_equal(one[h].replicas, need[h] + 2);
+    p.def.spare = 0;
+    for (int h = 0; h < MANY; h++)
+        rates[h] = 4.0 + 0.37 * ((h * 61) % MANY);
+    assert_int_equal(
+        rub_size_hours_trial(&p.trial, &power, &p.trace, &p.def, rates, MANY, NULL, many, NULL),
+        RUB_OK);
+    double step = pow((4.0 + 0.37 * (MANY - 1)) / 4.0, 1.0 / 47.0);
+    for (int h = 0; h < MANY; h++) {
+        /* a queue within the limit lets a server do a little over 10 */
+        assert_true(many[h].replicas >= (int32_t)ceil(rates[h] / 10.3));
+        assert_true(many[h].replicas <= (int32_t)ceil(rates[h] * step / 9.9));
+    }
+    rates[7] = 0.0;
+    assert_int_equal(
+        rub_size_hours_trial(&p.trial, &power, &p.trace, &p.def, rates, MANY, NULL, many, NULL),
+        RUB_INVALID);
+    rub_trace_clear(&p.trace);
+}
+
+static rub_status read_profile(const char *text, double **out, size_t *n, rub_error *err) {
+    static const char path[] = "test_size_profile.tmp.csv";
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+    rub_status status = rub_size_profile_read(path, out, n, err);
+    remove(path);
+    return status;
+}
+
+static void profiles_are_read(void **state) {
+    (void)state;
+    double *rate;
+    size_t n;
+    rub_error err = {0};
+    assert_int_equal(read_profile("t_s,req_per_s\n0,5\n1800,7\n3599,6\n3600,2\n", &rate, &n, &err),
+                     RUB_OK);
+    assert_true(n == 2 && rate[0] == 7 && rate[1] == 2); /* the busiest row of an hour */
+    free(rate);
+    assert_int_equal(read_profile("hour,note,req_per_s\n0,a,5\n1,b,7.5\n", &rate, &n, &err),
+                     RUB_OK);
+    assert_true(n == 2 && rate[0] == 5 && rate[1] == 7.5);
+    free(rate);
+    static const char *const wrong[] = {"hour,rate\n0,5\n",           "hour,req_per_s\n0,5\n2,5\n",
+                                        "hour,req_per_s\n1,5\n",      "hour,req_per_s\n0,x\n",
+                                        "hour,req_per_s\n0,-1\n",     "hour,req_per_s\n0,0\n",
+                                        "hour,req_per_s\n0,5\n0,5\n", "hour,req_per_s\n"};
+    for (size_t i = 0; i < RUB_LEN(wrong); i++) {
+        assert_int_not_equal(read_profile(wrong[i], &rate, &n, &err), RUB_OK);
+        assert_true(rate == NULL && n == 0 && strstr(err.message, "expected") != NULL);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(hours_by_hand),           cmocka_unit_test(profiles_are_read),
         cmocka_unit_test(targets_are_read),        cmocka_unit_test(accelerators_are_counted),
         cmocka_unit_test(largest_rate_by_hand),    cmocka_unit_test(smallest_fleet_by_hand),
         cmocka_unit_test(hopeless_is_called_that), cmocka_unit_test(goodput_by_hand),
