@@ -30,7 +30,6 @@ static inline void random_disagg(rub_rng *rng, world_workload *w) {
     d->policy = RUB_POLICY_VLLM;
     d->pp = 1;
     d->async = RUB_ASYNC_NONE;
-    d->attention_dp = 1;
     d->n_group = 0;
     d->n_replica = w->disagg.n_prefill + w->disagg.n_decode;
     d->disagg = &w->disagg;

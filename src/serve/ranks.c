@@ -17,6 +17,7 @@ struct rub_replica {
     const rub_replica_kind *kind; /* of the ranks */
     rub_replica **rank;           /* (n) */
     double *took_s;               /* own duration of the batch in progress; 0: a dummy (n) */
+    uint16_t *rank_of;            /* with pools: each request's (n_req); NULL */
     int32_t n;
     double now_s, from_s, end_s, step_s; /* end_s, step_s: of the iteration in progress */
     bool running, stuck;
@@ -34,6 +35,7 @@ static void destroy(rub_replica *s) {
             s->kind->free(s->rank[r]);
     free(s->rank);
     free(s->took_s);
+    free(s->rank_of);
     free(s);
 }
 
@@ -47,6 +49,8 @@ static rub_replica *create(const rub_run *run) {
     s->rank = RUB_NEW(rub_replica *, s->n);
     s->took_s = RUB_NEW(double, s->n);
     bool ok = s->rank && s->took_s;
+    if (run->def->disagg)
+        ok = (s->rank_of = RUB_NEW(uint16_t, run->trace->n_req)) && ok;
     for (int32_t r = 0; ok && r < s->n; r++)
         ok = (s->rank[r] = s->kind->create(run));
     if (ok)
@@ -70,10 +74,8 @@ static int64_t load(const rub_replica *s, int32_t r) {
     }
 }
 
-static rub_replica *choose(rub_replica *s) {
+static int32_t least_loaded(const rub_replica *s) {
     int32_t best = 0;
-    if (s->run->def->rank_router == RUB_RANK_ROUND_ROBIN)
-        return s->rank[s->turn++ % (size_t)s->n];
     int64_t least = load(s, 0);
     for (int32_t r = 1; r < s->n; r++) {
         int64_t l = load(s, r);
@@ -82,6 +84,14 @@ static rub_replica *choose(rub_replica *s) {
             best = r;
         }
     }
+    return best;
+}
+
+static rub_replica *choose(rub_replica *s, int32_t id) {
+    bool in_turn = s->run->def->rank_router == RUB_RANK_ROUND_ROBIN;
+    int32_t best = in_turn ? (int32_t)(s->turn++ % (size_t)s->n) : least_loaded(s);
+    if (s->rank_of)
+        s->rank_of[id] = (uint16_t)best;
     return s->rank[best];
 }
 
@@ -92,12 +102,22 @@ static void wake(rub_replica *s, double at_s) {
 
 static rub_status arrive(rub_replica *s, int32_t id) {
     wake(s, s->run->times->arrival_s[id]);
-    return s->kind->arrive(choose(s), id);
+    return s->kind->arrive(choose(s, id), id);
 }
 
 static rub_status join(rub_replica *s, rub_traveller t, double at_s) {
     wake(s, at_s);
-    return s->kind->join(choose(s), t, at_s);
+    return s->kind->join(choose(s, t.id), t, at_s);
+}
+
+static void arrived(rub_replica *s, int32_t id, double at_s) {
+    wake(s, at_s);
+    s->kind->arrived(s->rank[s->rank_of[id]], id, at_s);
+}
+
+static void release(rub_replica *s, int32_t id, double at_s) {
+    wake(s, at_s);
+    s->kind->release(s->rank[s->rank_of[id]], id, at_s);
 }
 
 /* ---- iterations ------------------------------------------------------------------------------ */
@@ -245,6 +265,8 @@ const rub_replica_kind rub_ranks_naive = {.create = create,
                                           .cached = cached,
                                           .totals = totals,
                                           .join = join,
+                                          .arrived = arrived,
+                                          .release = release,
                                           .fail = lose_all};
 
 const rub_replica_kind rub_ranks_wide = {.create = create,
@@ -257,4 +279,6 @@ const rub_replica_kind rub_ranks_wide = {.create = create,
                                          .cached = cached,
                                          .totals = totals,
                                          .join = join,
+                                         .arrived = arrived,
+                                         .release = release,
                                          .fail = lose_all};

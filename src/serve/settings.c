@@ -225,11 +225,10 @@ static rub_status check_policy(const rub_serve_def *d, rub_error *err) {
             "KV offload: %g tokens/s: expected the prefix cache, a rate above 0, and "
             "no limit of adapters",
             d->offload_tok_per_s);
-    if (d->attention_dp > 1 && (d->pp > 1 || d->async != RUB_ASYNC_NONE || d->disagg))
+    if (d->attention_dp > 1 && (d->pp > 1 || d->async != RUB_ASYNC_NONE))
         return rub_error_set(
             err, RUB_UNSUPPORTED,
-            "attention-dp wants one pipeline stage, no asynchronous scheduling and "
-            "no disaggregated pools");
+            "attention-dp wants one pipeline stage and no asynchronous scheduling");
     if (d->whole_prefill && (d->long_prefill_tok > 0 || d->max_partial > 0))
         return rub_error_set(err, RUB_INVALID,
                              "whole prefills are never partial: expected no long-prefill and no "

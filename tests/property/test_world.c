@@ -49,6 +49,7 @@ static void same(const workload *w, uint64_t seed, const outcome *a, const outco
     assert_int_equal(t->n_stop, u->n_stop);
     assert_true(t->up_s == u->up_s && t->down_s == u->down_s);
     assert_true(t->transfer_bytes == u->transfer_bytes && t->link_busy_s == u->link_busy_s);
+    assert_true(t->lockstep_s == u->lockstep_s);
     assert_memory_equal(t->itl.count, u->itl.count, sizeof t->itl.count);
 }
 
@@ -70,7 +71,7 @@ static void conserved(const workload *w, const outcome *o) {
     }
 }
 
-static struct { int64_t disagg, failures, retries, starts, stops; } seen;
+static struct { int64_t ranks, disagg, failures, retries, starts, stops; } seen;
 
 static void compare(uint64_t seed) {
     world_workload w;
@@ -83,6 +84,7 @@ static void compare(uint64_t seed) {
     same(b, seed, &o[0], &o[1]);
     conserved(b, &o[1]);
     seen.disagg += b->def.disagg != NULL;
+    seen.ranks += b->def.disagg && b->def.attention_dp > 1;
     seen.failures += o[1].totals.n_failure;
     seen.retries += o[1].totals.n_retry;
     seen.starts += o[1].totals.n_start;
@@ -102,6 +104,7 @@ static void engines_agree_on_random_worlds(void **state) {
     print_message("# %lld disaggregated; %lld failures, %lld retries; %lld starts, %lld stops\n",
                   (long long)seen.disagg, (long long)seen.failures, (long long)seen.retries,
                   (long long)seen.starts, (long long)seen.stops);
+    assert_true(seen.ranks > 50);
     assert_true(seen.disagg > 500 && seen.failures > 500 && seen.retries > 500);
     assert_true(seen.starts > 500 && seen.stops > 200);
 }
