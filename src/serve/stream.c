@@ -208,10 +208,11 @@ static rub_status check(const rub_trace_make_def *load, const rub_serve_def *d, 
     rub_trace none = {0};
     rub_trace_source source;
     if (d->order != RUB_ORDER_FCFS || d->prefix_cache || d->concurrency > 0 || d->n_group > 0 ||
-        rub_serve_is_world(d) || load->n_req == 0)
+        rub_serve_is_world(d) || d->n_limit > 0 || load->n_req == 0)
         return rub_error_set(err, RUB_INVALID,
                              "a streamed load wants a number of requests, order fcfs, an open "
-                             "loop, replicas all alike and always there, and no prefix cache");
+                             "loop, replicas all alike and always there, no rate limits, and no "
+                             "prefix cache");
     RUB_TRY(rub_serve_check(d, &none, err));
     return rub_trace_source_init(&source, load, err);
 }
