@@ -37,22 +37,18 @@ void rub_ranks_share(const rub_ranks *ranks, void *bytes, size_t n_byte, int32_t
         ranks->share(ranks->ctx, bytes, n_byte, from);
 }
 
-#define MOST_RANKS 4096
-
 rub_status rub_ranks_agree(const rub_ranks *ranks, rub_status status, rub_error *err) {
-    rub_status all[MOST_RANKS] = {RUB_OK};
     int32_t n = rub_ranks_n(ranks);
-    if (n == 1)
-        return status;
-    all[rub_ranks_rank(ranks)] = status;
-    rub_ranks_gather(ranks, all, (size_t)n, sizeof *all);
-    for (int32_t r = 0; r < n; r++)
-        if (all[r] != RUB_OK) {
-            rub_error told = err ? *err : (rub_error){0};
-            rub_ranks_share(ranks, &told, sizeof told, r);
-            if (err)
-                *err = told;
-            return all[r];
-        }
-    return RUB_OK;
+    for (int32_t r = 0; n > 1 && r < n; r++) {
+        rub_status one = status;
+        rub_ranks_share(ranks, &one, sizeof one, r);
+        if (one == RUB_OK)
+            continue;
+        rub_error told = err ? *err : (rub_error){0};
+        rub_ranks_share(ranks, &told, sizeof told, r);
+        if (err)
+            *err = told;
+        return one;
+    }
+    return status;
 }

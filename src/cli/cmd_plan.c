@@ -37,8 +37,8 @@ static void defaults(void *settings) {
 static rub_status keep(void *ctx, const rub_solve_state *state, rub_error *err) {
     char text[900];
     rub_status status = rub_plan_checkpoint_write(ctx, state, err);
-    if (status != RUB_OK)
-        rub_ranks_abandon(rub_error_format(err, text, sizeof text), 2);
+    if (status != RUB_OK && rub_ranks_job())
+        rub_ranks_abandon(rub_error_format(err, text, sizeof text), rub_command_fail(err));
     return status;
 }
 
@@ -56,7 +56,12 @@ static rub_status run_one(const char *path, const plan_settings *s, const job *j
                           rub_error *err) {
     const bool main_run = j->keep != NULL;
     rub_study *study = NULL;
-    RUB_TRY(rub_study_read(path, j->what_if, j->n, &study, err));
+    rub_status status = rub_study_read(path, j->what_if, j->n, &study, err);
+    status = rub_ranks_agree(j->ranks, status, err);
+    if (status != RUB_OK) {
+        rub_study_free(study);
+        return status;
+    }
     const rub_solve_keep how = {s->checkpoint_every, keep, (void *)(uintptr_t)s->checkpoint};
     rub_plan_def def = rub_plan_default();
     def.solve.gap_frac = s->gap / 100.0;
@@ -79,7 +84,7 @@ static rub_status run_one(const char *path, const plan_settings *s, const job *j
     if (s->seed >= 0)
         study->seed = (uint64_t)s->seed;
     def.solve.seed = study->seed;
-    rub_status status = rub_plan_run(study, &def, progress, document, outcome, err);
+    status = rub_plan_run(study, &def, progress, document, outcome, err);
     rub_study_free(study);
     return status;
 }
@@ -222,6 +227,7 @@ static int run(const rub_command *self, const void *settings, int n_args, char *
         status = rub_file_can_write(s->checkpoint, &err);
     if (status == RUB_OK)
         status = check_what_ifs(args[0], s, &err);
+    status = rub_ranks_agree(rub_ranks_job(), status, &err); /* files may be there on some only */
     if (status == RUB_OK)
         status = run_one(args[0], s, &first, &progress, &document, &outcome, &err);
     if (status == RUB_OK && outcome != RUB_OUTCOME_INFEASIBLE)

@@ -8,6 +8,7 @@
 #include "plan/worth.h"
 
 #include "base/array.h"
+#include "base/ranks.h"
 
 #include <stdlib.h>
 
@@ -79,15 +80,15 @@ static void clear(run *r) {
     rub_yields_clear(&r->yields);
 }
 
-static rub_status decide(const rub_study *study, const rub_plan_def *def,
-                         const rub_progress *progress, run *r, rub_error *err) {
+/* Yields, tree and problem. */
+static rub_status pose(const rub_study *study, const rub_plan_def *def,
+                       const rub_progress *progress, run *r, rub_error *err) {
     RUB_TRY(rub_plan_check(study, NULL, err));
     RUB_TRY(rub_yields_make(study, def->solve.n_thread, progress, &r->yields, err));
     if (study->tree.n_node == 0)
         RUB_TRY(rub_process_simulate(study, study->process.n_path, study->seed, &r->paths, err));
     RUB_TRY(rub_tree_reduce(study, study->tree.n_node ? NULL : &r->paths, &r->tree, &r->loss, err));
     RUB_TRY(rub_plan_problem(study, &r->tree, &r->yields, &r->problem, err));
-    rub_solve_def solve = def->solve;
     if (def->warm_from && (def->warm->plan.n_block != r->problem.n_block ||
                            def->warm->plan.n_node != r->problem.n_node))
         return rub_error_at(
@@ -95,6 +96,14 @@ static rub_status decide(const rub_study *study, const rub_plan_def *def,
             "holds a plan of %d blocks over %d nodes, expected %d over %d: it is of "
             "another study, or of other leaves",
             def->warm->plan.n_block, def->warm->plan.n_node, r->problem.n_block, r->problem.n_node);
+    return RUB_OK;
+}
+
+static rub_status decide(const rub_study *study, const rub_plan_def *def,
+                         const rub_progress *progress, run *r, rub_error *err) {
+    rub_solve_def solve = def->solve;
+    /* one rank alone may have been interrupted or have failed: none may begin to solve then */
+    RUB_TRY(rub_ranks_agree(solve.ranks, pose(study, def, progress, r, err), err));
     if (def->warm) {
         solve.warm = &def->warm->plan;
         solve.multiplier = def->warm->multiplier;
@@ -256,16 +265,18 @@ rub_status rub_plan_run(const rub_study *study, const rub_plan_def *def,
     rub_facts facts = {study,         &r.tree,  &r.problem,    &r.yields,      &r.plan,
                        &r.evaluation, &r.solve, r.alternative, r.n_alternative};
     json_t *result = document_of(&facts, def, &r.loss);
+    rub_plan_def rest = *def;
+    rest.solve.keep = NULL; /* a checkpoint is of this plan, not of those solved beside it */
     if (r.solve.outcome != RUB_OUTCOME_INFEASIBLE)
         status = add_sites(result, &facts, err);
     if (status == RUB_OK && r.solve.outcome != RUB_OUTCOME_INFEASIBLE && def->worth)
-        status = add_worth(result, &facts, def, progress, err);
+        status = add_worth(result, &facts, &rest, progress, err);
     if (status == RUB_OK && r.solve.outcome != RUB_OUTCOME_INFEASIBLE && def->worth)
-        status = add_nearby(result, &facts, def, progress, err);
+        status = add_nearby(result, &facts, &rest, progress, err);
     if (status == RUB_OK && r.solve.outcome != RUB_OUTCOME_INFEASIBLE && def->evaluate > 0)
-        status = add_out_of_sample(result, &facts, def, progress, err);
+        status = add_out_of_sample(result, &facts, &rest, progress, err);
     if (status == RUB_OK && r.solve.outcome != RUB_OUTCOME_INFEASIBLE && def->stability > 0)
-        status = add_stability(result, &facts, def, progress, err);
+        status = add_stability(result, &facts, &rest, progress, err);
     if (status == RUB_OK && r.solve.outcome != RUB_OUTCOME_INFEASIBLE)
         json_object_set_new(result, "headline", rub_headline(result));
     rub_outcome how = r.solve.outcome;

@@ -5,6 +5,7 @@
 #include "plan/evaluation.h"
 
 #include "base/array.h"
+#include "base/ranks.h"
 #include "plan/readable.h"
 #include "plan/rollout.h"
 #include "plan/single.h"
@@ -181,6 +182,7 @@ static rub_status add_regret(const rub_facts *facts, const rub_evaluation_def *d
         }
         if (!rub_progress_report(progress, "regret", i + 1, n, NULL))
             status = rub_error_set(err, RUB_INTERRUPTED, "stopped");
+        status = rub_ranks_agree(def->solve.ranks, status, err);
     }
     json_t *rows = json_array();
     for (int32_t k = 0; status == RUB_OK && n > 1 && k < r->n_policy; k++) {
@@ -260,6 +262,7 @@ rub_status rub_document_out_of_sample(const rub_facts *facts, const rub_evaluati
     if (status == RUB_OK)
         status = rub_rollout_run(facts->study, facts->yields, automaton, policy, n, &run, progress,
                                  &r, err);
+    status = rub_ranks_agree(def->solve.ranks, status, err); /* all solve together from here on */
     if (status == RUB_OK) {
         made = document(facts, &r, policy, run.seed, mean_at);
         status = add_regret(facts, def, run.seed, &r, policy, progress, made, err);

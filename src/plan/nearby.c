@@ -149,6 +149,7 @@ static rub_status farthest(const rub_worth_job *job, const turn *turns, size_t n
     rub_plan root = {0};
     json_t *changed = json_array();
     double value = facts->solve->value_usd, mw = 0.0;
+    json_object_set_new(out, "turned", changed);
     RUB_TRY(rooted(facts, &root, err));
     rub_status status = RUB_OK;
     size_t tries = n < MOST_TURNS ? n : MOST_TURNS;
@@ -169,9 +170,9 @@ static rub_status farthest(const rub_worth_job *job, const turn *turns, size_t n
             *root_step(&root, turns[i].to->block) = before;
         if (!rub_progress_report(job->progress, "nearby plans", (double)i + 1, (double)tries, NULL))
             status = rub_error_set(err, RUB_INTERRUPTED, "stopped");
+        status = rub_ranks_agree(job->solve.ranks, status, err);
     }
     rub_plan_clear(&root);
-    json_object_set_new(out, "turned", changed);
     json_object_set_new(out, "turned_mw", json_real(mw));
     json_object_set_new(out, "value_usd", json_real(value));
     json_object_set_new(out, "loses_usd", json_real(fmax(0.0, facts->solve->value_usd - value)));
@@ -240,6 +241,7 @@ static rub_status swaps(const rub_worth_job *job, const turn *turns, size_t n, d
         if (status == RUB_OK &&
             !rub_progress_report(job->progress, "swaps", (double)i + 1, MOST_SWAPS, NULL))
             status = rub_error_set(err, RUB_INTERRUPTED, "stopped");
+        status = rub_ranks_agree(job->solve.ranks, status, err);
     }
     free(pairs);
     return status;

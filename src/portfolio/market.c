@@ -37,10 +37,8 @@ rub_status rub_market_create(const rub_problem *p, rub_market **out, rub_error *
     k->inverse = RUB_NEW(double, rows *rows);
     k->work = RUB_NEW(double, rows * 2 * rows);
     k->price = RUB_NEW(double, rows);
-    k->row_alpha = RUB_NEW(double, all);
     if (!k->col || !k->t || !k->reduced || !k->rhs || !k->most || !k->basis || !k->at_most ||
-        !k->row_id || !k->limit || !k->place || !k->basic || !k->inverse || !k->work || !k->price ||
-        !k->row_alpha) {
+        !k->row_id || !k->limit || !k->place || !k->basic || !k->inverse || !k->work || !k->price) {
         rub_market_free(k);
         return rub_error_set(err, RUB_NO_MEMORY, "out of memory for the market");
     }
@@ -51,9 +49,8 @@ rub_status rub_market_create(const rub_problem *p, rub_market **out, rub_error *
 void rub_market_free(rub_market *k) {
     if (!k)
         return;
-    void *all[] = {k->col,   k->t,       k->reduced, k->rhs,   k->most,
-                   k->basis, k->at_most, k->row_id,  k->limit, k->place,
-                   k->basic, k->inverse, k->work,    k->price, k->row_alpha};
+    void *all[] = {k->col,    k->t,     k->reduced, k->rhs,   k->most,    k->basis, k->at_most,
+                   k->row_id, k->limit, k->place,   k->basic, k->inverse, k->work,  k->price};
     for (size_t i = 0; i < RUB_LEN(all); i++)
         free(all[i]);
     free(k);

@@ -38,12 +38,11 @@ struct rub_market {
     double dearest; /* largest worth of a column */
 
     /* starting from an earlier basis (market_warm.c) */
-    int32_t *place;    /* column of an id, -1: none (max_id) */
-    bool *basic;       /* (n + m) */
-    double *inverse;   /* of the basis (m, m) */
-    double *work;      /* (m, 2 m) */
-    double *price;     /* of the rows (m) */
-    double *row_alpha; /* a row of the tableau (n + m) */
+    int32_t *place;  /* column of an id, -1: none (max_id) */
+    bool *basic;     /* (n + m) */
+    double *inverse; /* of the basis (m, m) */
+    double *work;    /* (m, 2 m) */
+    double *price;   /* of the rows (m) */
 };
 
 /* The node's columns and rows; what is basic is not touched. */

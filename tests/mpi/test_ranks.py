@@ -70,6 +70,29 @@ def killed_rank(rubato):
         return resumed.startswith("{"), resumed[:300]
 
 
+def interrupted_rank(rubato):
+    """One rank hears of Ctrl-C before the others do: all leave out the same, none waits for ever."""
+    job = start(rubato, 2, PRICED, "--threads", "1", "--no-files", "--iterations", "1", "--gap", "0", "--worth-time", "4",
+                "--evaluate", "50", "--json")
+    deadline = time.time() + 60
+    while len(children(job.pid)) != 2 and job.poll() is None and time.time() < deadline:
+        time.sleep(0.05)
+    time.sleep(2)
+    ranks = children(job.pid)
+    if len(ranks) != 2:
+        job.kill()
+        return False, f"ranks {ranks}: {job.communicate()[1][:300]}"
+    os.kill(ranks[1], signal.SIGINT)
+    try:
+        out, err = job.communicate(timeout=120)
+    except subprocess.TimeoutExpired:
+        for pid in ranks:
+            os.kill(pid, signal.SIGKILL)
+        job.kill()
+        return False, "the ranks wait for one another: " + job.communicate()[1][:300]
+    return job.returncode in (0, 130), f"exit status {job.returncode}: {err[:300]}"
+
+
 def main():
     rubato = os.path.abspath(sys.argv[1])
     tests = [
@@ -80,6 +103,7 @@ def main():
         ("one answer with other trees shared out",
          lambda: same_plan(rubato, PRICED, "--iterations", "1", "--gap", "0", "--no-worth", "--stability", "3", ranks=(2,))),
         ("a killed rank ends the job, its checkpoint is gone on from", lambda: killed_rank(rubato)),
+        ("a rank interrupted alone keeps none waiting", lambda: interrupted_rank(rubato)),
     ]
     failed = 0
     probe = subprocess.run(["mpirun", "-n", "2", "--oversubscribe", "true"], env=ENV, capture_output=True, text=True)

@@ -213,11 +213,54 @@ static void tables_of_parts(void **state) {
     json_decref(plan);
 }
 
+static rub_status count_states(void *ctx, const rub_solve_state *state, rub_error *err) {
+    (void)err;
+    assert_true(state->plan.n_block > 0 && state->n_multiplier > 0);
+    ++*(int *)ctx;
+    return RUB_OK;
+}
+
+/* How often the state of a solve is told while a study is planned. */
+static int states_told(bool worth) {
+    int n = 0;
+    rub_error err = {0};
+    rub_study *study = small_study_read(NULL, 0, &err);
+    rub_solve_keep keep = {0.0, count_states, &n};
+    rub_plan_def def = rub_plan_default();
+    json_t *document = NULL;
+    rub_outcome outcome;
+    def.solve.method = RUB_METHOD_PRICING;
+    def.solve.iterations = 1;
+    def.solve.gap_frac = 0.0;
+    def.solve.n_thread = 1;
+    def.solve.keep = &keep;
+    def.worth = worth;
+    def.evaluate = worth ? 20 : 0;
+    def.stability = worth ? 1 : 0;
+    if (!study || rub_plan_run(study, &def, NULL, &document, &outcome, &err) != RUB_OK)
+        fail_msg("%s", err.message);
+    json_decref(document);
+    rub_study_free(study);
+    return n;
+}
+
+/* A checkpoint is of the study's plan: of none that is solved to say what something is worth. */
+static void checkpoints_are_of_the_plan(void **state) {
+    (void)state;
+    int alone = states_told(false);
+    assert_true(alone > 0);
+    assert_int_equal(states_told(true), alone);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tables_of_parts),           cmocka_unit_test(tiny_estate_by_hand),
-        cmocka_unit_test(tiny_returns_by_hand),      cmocka_unit_test(what_changed),
-        cmocka_unit_test(what_changed_from_nothing), cmocka_unit_test(worths_hold_together),
+        cmocka_unit_test(checkpoints_are_of_the_plan),
+        cmocka_unit_test(tables_of_parts),
+        cmocka_unit_test(tiny_estate_by_hand),
+        cmocka_unit_test(tiny_returns_by_hand),
+        cmocka_unit_test(what_changed),
+        cmocka_unit_test(what_changed_from_nothing),
+        cmocka_unit_test(worths_hold_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
