@@ -70,8 +70,9 @@ static rub_status group(const char *text, simulation *sim, int32_t g, rub_error 
     int count = 0, n = 0, model = -1;
     double speed = 0.0;
     long long blocks = sim->def.kv_blocks;
-    if (sscanf(text, "%d:%lf%n:%lld%n:%d%n", &count, &speed, &n, &blocks, &n, &model, &n) < 2 ||
-        text[n] || count < 1 || count > 1000000 || !(speed > 0 && speed < 1e6) || blocks < 1)
+    int found = sscanf(text, "%d:%lf%n:%lld%n:%d%n", &count, &speed, &n, &blocks, &n, &model, &n);
+    if (found < 2 || text[n] || (found > 3 && model < 0) || count < 1 || count > 1000000 ||
+        !(speed > 0 && speed < 1e6) || blocks < 1)
         return rub_error_set(
             err, RUB_INVALID,
             "--group: found '%.60s', expected COUNT:SPEED[:BLOCKS[:MODEL]] such as "

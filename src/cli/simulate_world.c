@@ -3,6 +3,7 @@
 
 #include "base/array.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,8 @@ static rub_status offload(const simulate_settings *s, simulation *sim, rub_error
     if (!(s->offload_gb > 0))
         return RUB_OK;
     RUB_TRY(kv_bytes(s, sim, &kv, err));
-    sim->def.offload_blocks = (int64_t)(s->offload_gb * 1e9 / (kv * sim->def.block_size_tok));
+    sim->def.offload_blocks =
+        (int64_t)fmin(s->offload_gb * 1e9 / (kv * sim->def.block_size_tok), 1e18);
     sim->def.offload_tok_per_s = s->offload_link_gb * 1e9 / kv;
     return RUB_OK;
 }
@@ -36,9 +38,11 @@ static rub_status limit(const char *text, rub_serve_limit *out, rub_error *err) 
                      how, &n) >= 3 &&
               !text[n];
     char *end = tenant;
-    out->tenant = ok && strcmp(tenant, "*") == 0 ? -1 : ok ? (int32_t)strtol(tenant, &end, 10) : 0;
+    bool every = ok && strcmp(tenant, "*") == 0;
+    long number = ok && !every ? strtol(tenant, &end, 10) : -1;
+    out->tenant = every ? -1 : (int32_t)number;
     out->delays = strcmp(how, "delay") == 0;
-    if (!ok || (out->tenant >= 0 && (*end || end == tenant)) || out->tenant < -1 ||
+    if (!ok || (!every && (*end || end == tenant || number < 0 || number > INT32_MAX)) ||
         (!out->delays && strcmp(how, "reject") != 0))
         return rub_error_set(
             err, RUB_INVALID,

@@ -80,6 +80,31 @@ static size_t groups_of(const rub_serve_def *d, int32_t model, rub_serve_group *
     return n;
 }
 
+/* The smallest number of a group's model above `after`; -1: there is none. Models may have any numbers. */
+static int32_t next_model(const rub_serve_def *d, int32_t after) {
+    int32_t next = -1;
+    for (int32_t g = 0; g < d->n_group; g++)
+        if (d->group[g].model > after && (next < 0 || d->group[g].model < next))
+            next = d->group[g].model;
+    return next;
+}
+
+static rub_status check_models(const rub_trace *trace, const rub_serve_def *d, rub_error *err) {
+    for (size_t i = 0; i < trace->n_req; i++) {
+        int32_t model = trace->model[i], g = 0;
+        size_t n = 0;
+        while (g < d->n_group && d->group[g].model != model)
+            g++;
+        if (g < d->n_group)
+            continue;
+        for (size_t k = 0; k < trace->n_req; k++)
+            n += trace->model[k] == model;
+        return rub_error_set(err, RUB_INVALID,
+                             "model %d has %zu requests, but no group of replicas", model, n);
+    }
+    return RUB_OK;
+}
+
 static rub_status run_model(const rub_trace *trace, const rub_perf *perf, rub_serve_def def,
                             const rub_progress *progress, part *p, rub_error *err) {
     def.by_model = false;
@@ -93,14 +118,13 @@ static rub_status run_model(const rub_trace *trace, const rub_perf *perf, rub_se
 static rub_status run_models(const rub_trace *trace, const rub_perf *perf, const rub_serve_def *def,
                              const rub_progress *progress, rub_serve_times *times,
                              rub_serve_totals *totals, rub_error *err) {
-    int32_t last = 0;
-    rub_status status = RUB_OK;
-    for (size_t i = 0; i < trace->n_req; i++)
-        last = trace->model[i] > last ? trace->model[i] : last;
+    rub_status status = check_models(trace, def, err);
+    if (status != RUB_OK)
+        return status;
     rub_serve_group *group = RUB_NEW(rub_serve_group, def->n_group);
     if (!group)
         return rub_error_set(err, RUB_NO_MEMORY, "out of memory");
-    for (int32_t m = 0; m <= last && status == RUB_OK; m++) {
+    for (int32_t m = next_model(def, -1); m >= 0 && status == RUB_OK; m = next_model(def, m)) {
         rub_serve_def own = *def;
         part p = {.index = RUB_NEW(size_t, trace->n_req)};
         for (size_t i = 0; p.index && i < trace->n_req; i++)
@@ -111,9 +135,6 @@ static rub_status run_models(const rub_trace *trace, const rub_perf *perf, const
         own.seed = def->seed + (uint64_t)m; /* fleets fail each by themselves */
         if (!p.index)
             status = rub_error_set(err, RUB_NO_MEMORY, "out of memory");
-        else if (p.n > 0 && own.n_group == 0)
-            status = rub_error_set(err, RUB_INVALID,
-                                   "model %d has %zu requests, but no group of replicas", m, p.n);
         else if (p.n > 0)
             status = run_model(trace, perf, own, progress, &p, err);
         if (status == RUB_OK && p.n > 0)

@@ -1,6 +1,7 @@
 /* The gateway's rate limits: a token bucket for each tenant, of prompt and answer tokens (as providers'
  * limits of tokens a minute count a request's prompt and the most that it may generate up front). A
- * bucket is known by its level at its last request, so a request costs O(1). */
+ * bucket is known by its level at its last request, so a request costs no more than finding its bucket:
+ * tenants may have any numbers, so they stand sorted. */
 #include "serve/replica.h"
 
 #include "base/array.h"
@@ -9,22 +10,48 @@
 #include <stdlib.h>
 
 typedef struct bucket {
+    int32_t tenant;
     const rub_serve_limit *limit; /* NULL: none */
     double level_tok, at_s;
 } bucket;
 
-static bucket *buckets(const rub_trace *t, const rub_serve_def *d) {
-    int32_t last = 0;
-    for (size_t i = 0; t->tenant && i < t->n_req; i++)
-        last = t->tenant[i] > last ? t->tenant[i] : last;
-    bucket *b = RUB_NEW(bucket, (size_t)last + 1);
-    for (int32_t k = 0; b && k <= last; k++) {
+static int32_t tenant_of(const rub_trace *t, size_t i) { return t->tenant ? t->tenant[i] : 0; }
+
+static int by_number(const void *a, const void *b) {
+    int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* A bucket for each tenant of the trace, by rising number. */
+static bucket *buckets(const rub_trace *t, const rub_serve_def *d, size_t *n) {
+    int32_t *tenant = RUB_NEW(int32_t, t->n_req);
+    bucket *b = RUB_NEW(bucket, t->n_req);
+    *n = 0;
+    for (size_t i = 0; tenant && i < t->n_req; i++)
+        tenant[i] = tenant_of(t, i);
+    if (tenant)
+        qsort(tenant, t->n_req, sizeof *tenant, by_number);
+    for (size_t i = 0; tenant && b && i < t->n_req; i++) {
+        if (i > 0 && tenant[i] == tenant[i - 1])
+            continue;
+        bucket *one = &b[(*n)++];
+        one->tenant = tenant[i];
         for (int32_t l = 0; l < d->n_limit; l++)
-            if (d->limit[l].tenant == k || (d->limit[l].tenant < 0 && !b[k].limit))
-                b[k].limit = &d->limit[l];
-        b[k].level_tok = b[k].limit ? b[k].limit->burst_tok : 0.0;
+            if (d->limit[l].tenant == one->tenant || (d->limit[l].tenant < 0 && !one->limit))
+                one->limit = &d->limit[l];
+        one->level_tok = one->limit ? one->limit->burst_tok : 0.0;
     }
+    if (!tenant) {
+        free(b);
+        b = NULL;
+    }
+    free(tenant);
     return b;
+}
+
+static int by_tenant(const void *a, const void *b) {
+    const bucket *x = a, *y = b;
+    return (x->tenant > y->tenant) - (x->tenant < y->tenant);
 }
 
 static double pass(bucket *b, double at_s, double tok) {
@@ -43,12 +70,15 @@ static double pass(bucket *b, double at_s, double tok) {
 }
 
 rub_status rub_limit_all(const rub_trace *t, const rub_serve_def *d, double *sent_s) {
-    bucket *b = buckets(t, d);
+    size_t n;
+    bucket *b = buckets(t, d, &n);
     if (!b)
         return RUB_NO_MEMORY;
-    for (size_t i = 0; i < t->n_req; i++)
-        sent_s[i] = pass(&b[t->tenant ? t->tenant[i] : 0], t->arrival_s[i],
+    for (size_t i = 0; i < t->n_req; i++) {
+        bucket key = {.tenant = tenant_of(t, i)};
+        sent_s[i] = pass(bsearch(&key, b, n, sizeof *b, by_tenant), t->arrival_s[i],
                          (double)t->input_tok[i] + t->output_tok[i]);
+    }
     free(b);
     return RUB_OK;
 }

@@ -230,12 +230,47 @@ static void batch_fills_the_slack(void **state) {
     rub_trace_clear(&w.trace);
 }
 
+/* Tenants and models are names, not indices: the largest numbers cost no more than 0 and 1. */
+static void any_numbers_will_do(void **state) {
+    (void)state;
+    workload w = scene(3, (const double[][3]){{0, 5, 1}, {0, 5, 1}, {0, 5, 1}});
+    const rub_serve_limit limit[] = {{.tenant = INT32_MAX, .tok_per_s = 2, .burst_tok = 10},
+                                     {.tenant = -1, .tok_per_s = 2, .burst_tok = 5}};
+    const int32_t number[] = {INT32_MAX, 7, INT32_MAX};
+    rub_serve_group group[] = {{1, &w.perf, 100, 4, 1.0, INT32_MAX},
+                               {1, &w.perf, 100, 4, 1.0, 7},
+                               {1, &w.perf, 100, 4, 1.0, 8}};
+    w.trace.tenant = calloc(3, sizeof *w.trace.tenant);
+    w.trace.model = calloc(3, sizeof *w.trace.model);
+    memcpy(w.trace.tenant, number, sizeof number);
+    memcpy(w.trace.model, number, sizeof number);
+    w.def.limit = limit;
+    w.def.n_limit = 2;
+    ends(&w, (const double[]){1, NAN, NAN}, 2, 0);
+    w.def.n_limit = 0;
+    w.def.group = group;
+    w.def.n_group = w.def.n_replica = 3;
+    w.def.by_model = true;
+    ends(&w, (const double[]){1, 1, 1}, 0, 0);
+    w.def.n_group = w.def.n_replica = 1;
+    outcome *o = calloc(1, sizeof *o);
+    rub_error err = {0};
+    assert_int_equal(rub_serve_times_init(&o->times, 3, NULL), RUB_OK);
+    assert_int_equal(rub_serve_run(&w.trace, &w.perf, &w.def, NULL, &o->times, &o->totals, &err),
+                     RUB_INVALID);
+    assert_string_equal(err.message, "model 7 has 1 requests, but no group of replicas");
+    rub_serve_times_clear(&o->times);
+    free(o);
+    rub_trace_clear(&w.trace);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(limits_are_token_buckets),
         cmocka_unit_test(models_are_fleets_of_their_own),
         cmocka_unit_test(a_bucket_by_hand),
         cmocka_unit_test(batch_fills_the_slack),
+        cmocka_unit_test(any_numbers_will_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
