@@ -130,13 +130,14 @@ static const uint16_t *mended(void *ctx, int32_t b) {
     return walk(f->s, f->plan, b, true, f->s->trial) ? f->s->trial : NULL;
 }
 
-/* The plan as it is, each block that cannot follow it any more planned anew once all others are in. false:
- * that passes a limit. */
+/* The plan as it is; with mend each block that cannot follow it any more is planned anew once all others are
+ * in. false: that passes a limit. Without mend it is a solver's plan, whose limits were judged within the
+ * solver's tolerance, which is wider than ours. */
 static bool follow_all(rub_search *s, const rub_plan *plan, bool mend) {
     rub_search_reset(s);
     bool whole = true;
     for (int32_t b = 0; b < s->p->n_block; b++) {
-        bool fits = walk(s, plan, b, mend, s->trial) && rub_search_fits(s, b, s->trial);
+        bool fits = walk(s, plan, b, mend, s->trial) && (!mend || rub_search_fits(s, b, s->trial));
         if (!fits && !mend)
             return false;
         if (fits)
@@ -156,7 +157,7 @@ static bool follow_all(rub_search *s, const rub_plan *plan, bool mend) {
     rub_search_clear_touched(s);
     rub_search_commit(s);
     rub_search_judge(s);
-    return s->value > -HUGE_VAL;
+    return !mend || s->value > -HUGE_VAL;
 }
 
 bool rub_search_follow(rub_search *s, const rub_plan *plan, bool mend) {

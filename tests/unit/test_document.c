@@ -213,6 +213,18 @@ static void tables_of_parts(void **state) {
     json_decref(plan);
 }
 
+/* 8 MW let where 7.99999998 MW may be: within what the MIP and the evaluator grant, beyond what the
+ * search does. The plan stands, and so does what else its blocks could do. */
+static void a_limit_met_within_tolerance(void **state) {
+    (void)state;
+    const char *depth = "market.us-east.sublet_depth=7.99999998 MW";
+    json_t *d = plan_of(RUB_ROOT "/examples/tiny.yaml", &depth, 1, false);
+    const json_t *annex = json_array_get(json_object_get(d, "sites"), 1);
+    assert_string_equal(json_string_value(json_object_get(annex, "action")), "sublet");
+    assert_non_null(json_object_get(annex, "runner_up"));
+    json_decref(d);
+}
+
 static rub_status count_states(void *ctx, const rub_solve_state *state, rub_error *err) {
     (void)err;
     assert_true(state->plan.n_block > 0 && state->n_multiplier > 0);
@@ -255,6 +267,7 @@ static void checkpoints_are_of_the_plan(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(checkpoints_are_of_the_plan),
+        cmocka_unit_test(a_limit_met_within_tolerance),
         cmocka_unit_test(tables_of_parts),
         cmocka_unit_test(tiny_estate_by_hand),
         cmocka_unit_test(tiny_returns_by_hand),
