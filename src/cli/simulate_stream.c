@@ -30,10 +30,14 @@ static rub_status check(const simulate_settings *s, rub_error *err) {
     return RUB_OK;
 }
 
+/* null: of a load that comes all at once, or of which nothing was served. */
+static json_t *real(double x) { return isfinite(x) ? json_real(x) : json_null(); }
+
 static json_t *quantiles(const rub_histogram *h) {
     rub_quantiles q = rub_histogram_quantiles(h);
-    return json_pack("{s:f,s:f,s:f,s:f,s:f,s:f,s:f}", "p50", q.p50, "p90", q.p90, "p95", q.p95,
-                     "p99", q.p99, "p99.9", q.p999, "max", q.max, "mean", q.mean);
+    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "p50", real(q.p50), "p90", real(q.p90), "p95",
+                     real(q.p95), "p99", real(q.p99), "p99.9", real(q.p999), "max", real(q.max),
+                     "mean", real(q.mean));
 }
 
 /* Falls behind: the last requests end late (as rub_measures.keeps_up has it), and of the requests
@@ -54,16 +58,16 @@ static double served_per_s(const rub_stream_result *r) {
 static int print_json(const simulation *sim, const rub_stream_result *r, double busy) {
     char hash[24];
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)r->hash);
-    json_t *d = json_pack("{s:I,s:I,s:I,s:I,s:f,s:f,s:f}", "requests", (json_int_t)r->n_req, "good",
+    json_t *d = json_pack("{s:I,s:I,s:I,s:I,s:f,s:f,s:o}", "requests", (json_int_t)r->n_req, "good",
                           (json_int_t)r->n_good, "rejected", (json_int_t)r->totals.n_rejected,
                           "iterations", (json_int_t)r->totals.n_iteration, "end_s", r->totals.end_s,
-                          "last_arrival_s", r->last_arrival_s, "utilisation", busy);
+                          "last_arrival_s", r->last_arrival_s, "utilisation", real(busy));
     json_object_set_new(d, "ttft_s", quantiles(&r->ttft));
     json_object_set_new(d, "tpot_s", quantiles(&r->tpot));
     json_object_set_new(d, "e2e_s", quantiles(&r->e2e));
     json_object_set_new(d, "itl_s", quantiles(&r->totals.itl));
-    json_object_set_new(d, "offered_rps", json_real((double)r->n_req / r->last_arrival_s));
-    json_object_set_new(d, "served_rps", json_real(served_per_s(r)));
+    json_object_set_new(d, "offered_rps", real((double)r->n_req / r->last_arrival_s));
+    json_object_set_new(d, "served_rps", real(served_per_s(r)));
     json_object_set_new(d, "drain_s", json_real(r->totals.end_s - r->last_arrival_s));
     json_object_set_new(d, "keeps_up", json_boolean(keeps_up(sim, r)));
     json_object_set_new(d, "replicas", json_integer(sim->def.n_replica));

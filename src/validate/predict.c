@@ -57,7 +57,8 @@ rub_status rub_silicon_simulate(const rub_silicon_job *job, const rub_perf *perf
     if (status == RUB_OK)
         status = rub_trace_make_uniform(n, row->input_tok, row->output_tok, row->recipe.least_frac,
                                         def->seed, &trace, err);
-    size_t first = status == RUB_OK && row->recipe.steady ? (size_t)row->concurrency : 0;
+    bool steady = row->recipe.steady && def->requests_per_client > 1; /* else none would count */
+    size_t first = status == RUB_OK && steady ? (size_t)row->concurrency : 0;
     for (size_t i = 0; i < first; i++) /* out of step: first answers end evenly spread */
         trace.output_tok[i] =
             1 + (int32_t)((double)i / (double)first * (double)trace.output_tok[i]);
