@@ -253,8 +253,16 @@ static int32_t turns_of_round(const solver *v) {
     return n < 4 ? 4 : n > TURNS ? TURNS : n;
 }
 
+/* The multipliers' share of the time before the first plan is drawn from them. */
+#define FIRST_SHARE 0.4
+
 static void first_round(solver *v) {
-    turns(v, v->is_warm ? WARM_TURNS : FIRST_TURNS, true);
+    int32_t most = v->is_warm ? WARM_TURNS : FIRST_TURNS;
+    /* ranks have clocks of their own: they take all turns */
+    for (int32_t n = 0; n < most; n += TURNS / 2)
+        if (n == 0 || v->def->ranks ||
+            rub_watch_spent_s(&v->watch) < FIRST_SHARE * v->watch.limit_s)
+            turns(v, TURNS / 2, n == 0);
     if (!v->is_warm && rub_watch_agree(&v->watch, v->def->ranks))
         draw_plan(v);
 }
@@ -383,11 +391,6 @@ static bool serves_what_must_be(const solver *v, const rub_plan *plan, rub_solve
 /* Building a plan by insertion asks the market once for each block and node. */
 static bool large(const rub_problem *p) { return (int64_t)p->n_block * p->n_node > MOST_INSERTED; }
 
-static const uint16_t *no_path(void *ctx, int32_t block) {
-    (void)ctx, (void)block;
-    return NULL;
-}
-
 /* The plan to begin with: the one given, or one made by insertion. */
 static void first_plan(solver *v) {
     const rub_problem *p = v->p;
@@ -397,7 +400,7 @@ static void first_plan(solver *v) {
     rub_search_watch(v->best, &v->watch, true);
     rub_search_watch(v->base, &v->watch, true);
     if (!followed && large(p))
-        rub_search_place(v->best, no_path, NULL, NULL);
+        rub_search_place(v->best, NULL, NULL, NULL); /* better ones are drawn later */
     else if (!followed)
         rub_search_build(v->best, NULL);
     bool found = rub_search_value(v->best) > -HUGE_VAL;

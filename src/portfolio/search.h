@@ -26,7 +26,7 @@ void rub_search_share(rub_search *search, const rub_ranks *ranks, int32_t from);
  * judging by prices (may be NULL). */
 void rub_search_build(rub_search *search, const rub_prices *prices);
 
-/* Puts every block in by path_of(ctx, block), and where that breaks a limit by dynamic programming, at
+/* Puts every block in as cheaply as can be, then, unless path_of is NULL, by path_of(ctx, block), and where that breaks a limit by dynamic programming, at
  * prices when they are given. false: no plan that keeps the budgets was found. */
 bool rub_search_place(rub_search *search, const uint16_t *(*path_of)(void *, int32_t), void *ctx,
                       const rub_prices *prices);

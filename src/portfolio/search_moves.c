@@ -67,7 +67,8 @@ bool rub_search_place(rub_search *s, const uint16_t *(*path_of)(void *, int32_t)
     put_cheapest(s);
     if (!(s->value > -HUGE_VAL))
         return false;
-    for (int32_t b = 0; b < s->p->n_block && rub_search_go(s); b++) {
+    s->budget_share = prices ? 1.0 : 0.0;
+    for (int32_t b = 0; path_of && b < s->p->n_block && rub_search_go(s); b++) {
         const uint16_t *path = s->root_action[b] == 255 ? path_of(ctx, b) : NULL;
         take_out(s, b, 0);
         if (path && rub_search_fits(s, b, path))
@@ -80,6 +81,7 @@ bool rub_search_place(rub_search *s, const uint16_t *(*path_of)(void *, int32_t)
     rub_search_clear_touched(s);
     rub_search_commit(s);
     rub_search_judge(s);
+    s->budget_share = 0.0;
     return s->value > -HUGE_VAL;
 }
 
@@ -245,7 +247,10 @@ bool rub_search_move(rub_search *s, const rub_prices *prices, const int32_t *blo
         }
     }
     double blend = prices && rub_rng_uniform(&s->rng) < 0.6 ? 0.7 * rub_rng_uniform(&s->rng) : 0.0;
-    return reinsert(s, out, n_out, prices, blend);
+    s->budget_share = blend;
+    bool better = reinsert(s, out, n_out, prices, blend);
+    s->budget_share = 0.0;
+    return better;
 }
 
 /* Blocks i..n-1 of a list take the other's paths where these fit; kept when worth more. */

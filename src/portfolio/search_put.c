@@ -97,10 +97,10 @@ static void fill_limits(rub_search *s, int32_t block, const rub_prices *x, doubl
         bool full = s->let[nr] + mw > p->sublet_depth_mw[nr] * (1 + 1e-9);
         s->depth_column[n] = full ? -HUGE_VAL : 0.0;
         s->mu[n] = 0.0;
-        if (!(blend > 0))
-            continue;
-        s->depth_column[n] -= charged(s, x, blend, n, x->sublet[nr]);
-        s->mu[n] = charged(s, x, blend, n, x->capex[n]);
+        if (x && s->budget_share > 0)
+            s->mu[n] = charged(s, x, s->budget_share, n, x->capex[n]);
+        if (blend > 0)
+            s->depth_column[n] -= charged(s, x, blend, n, x->sublet[nr]);
     }
 }
 

@@ -49,6 +49,7 @@ struct rub_search {
     double *leaf_npv, *leaf_weight, *weight; /* (n_leaf), (n_leaf), (n_node) */
     int32_t *leaf;                           /* nodes (n_leaf) */
     double value;
+    double budget_share;             /* of the prices' budget price that best_path begins with */
     uint8_t *root_action, *root_gen; /* forced at the root, 255: free (n_block) */
     uint64_t *kinds; /* pools that a site's entries of a quarter give (n_site, n_quarter) */
 
