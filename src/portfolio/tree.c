@@ -157,9 +157,43 @@ static int32_t nearest(const double *x, const double *centre, const int32_t *cou
     return best;
 }
 
-/* Splits members into at most k clusters; cluster numbers are dense. Returns how many. */
+/* How far a member is from a centre, squared. */
+static double away(const double *x, const double *centre, int32_t dim) {
+    double sum = 0.0;
+    for (int32_t d = 0; d < dim; d++)
+        sum += (x[d] - centre[d]) * (x[d] - centre[d]);
+    return sum;
+}
+
+/* Clusters of fewer than `least` members take the nearest ones of those that have more, so that all can be
+ * split as often as the branching says. */
+static void even_out(const double *at, int32_t *cluster, int32_t n, int32_t dim, int32_t k,
+                     int32_t least, const double *centre, int32_t *count) {
+    for (int32_t c = 0; c < k; c++)
+        while (count[c] < least) {
+            int32_t best = -1;
+            double nearest_by = HUGE_VAL;
+            for (int32_t i = 0; i < n; i++) {
+                double far = count[cluster[i]] > least && cluster[i] != c
+                                 ? away(at + (size_t)i * (size_t)dim, centre + c * dim, dim)
+                                 : HUGE_VAL;
+                if (far < nearest_by) {
+                    nearest_by = far;
+                    best = i;
+                }
+            }
+            if (best < 0)
+                return;
+            count[cluster[best]]--;
+            cluster[best] = c;
+            count[c]++;
+        }
+}
+
+/* Splits members into at most k clusters of at least `least`, if there are enough; cluster
+ * numbers are dense. Returns how many. */
 static int32_t split(const grower *g, const int32_t *member, int32_t n, int32_t from, int32_t k,
-                     int32_t *cluster) {
+                     int32_t least, int32_t *cluster) {
     int32_t *column = RUB_NEW(int32_t, g->study->n_demand + g->study->n_partner + 2);
     int32_t n_column = column ? telling(g, column) : 0, dim = AHEAD * n_column;
     double *at = RUB_NEW(double, (size_t)n *(size_t)dim),
@@ -188,6 +222,7 @@ static int32_t split(const grower *g, const int32_t *member, int32_t n, int32_t 
             }
         }
         means(at, cluster, n, dim, k, centre, count);
+        even_out(at, cluster, n, dim, k, least < n / k ? least : n / k, centre, count);
         int32_t dense = 0;
         for (int32_t c = 0; c < k; c++)
             count[c] = count[c] > 0 ? dense++ : -1;
@@ -213,7 +248,10 @@ static rub_status branch(grower *g, int32_t node, int32_t *member, int32_t *clus
             member[n++] = i;
     k = k < n ? k : n;
     memset(cluster, 0, (size_t)n * sizeof *cluster);
-    int32_t used = k > 1 ? split(g, member, n, t + 1, k, cluster) : 1;
+    int64_t below = 1; /* leaves under a child */
+    for (int32_t q = t + 1; q + 1 < g->study->n_quarter && q < shape->n_branching; q++)
+        below = below * shape->branching[q] < n ? below * shape->branching[q] : n;
+    int32_t used = k > 1 ? split(g, member, n, t + 1, k, (int32_t)below, cluster) : 1;
     if (used < 1)
         return RUB_NO_MEMORY;
     for (int32_t c = 0; c < used; c++) {

@@ -251,6 +251,24 @@ static void the_tree_keeps_means_and_states_its_loss(void **state) {
     clear(&s);
 }
 
+/* Few paths, many branchings: no node is left with fewer paths than leaves are to come from it. */
+static void the_tree_has_the_leaves_asked_for(void **state) {
+    (void)state;
+    const char *twos[] = {"tree.branching=2-2-2-2-2-2-2"};
+    sample s = draw(twos, 1);
+    int32_t drawn = s.paths.n_path;
+    rub_error err = {0};
+    for (int32_t n = 128; n <= 200; n += 24) {
+        rub_tree tree = {0};
+        s.paths.n_path = n;
+        assert_int_equal(rub_tree_reduce(s.study, &s.paths, &tree, NULL, &err), RUB_OK);
+        assert_int_equal(tree.n_leaf, 128);
+        rub_tree_clear(&tree);
+    }
+    s.paths.n_path = drawn;
+    clear(&s);
+}
+
 /* Paths are numbered: any part of the sequence is the same on its own. */
 static void parts_of_the_sequence_agree(void **state) {
     (void)state;
@@ -274,6 +292,7 @@ int main(void) {
         cmocka_unit_test(regimes_are_a_markov_chain),
         cmocka_unit_test(generations_slip_and_are_banned),
         cmocka_unit_test(the_tree_keeps_means_and_states_its_loss),
+        cmocka_unit_test(the_tree_has_the_leaves_asked_for),
         cmocka_unit_test(parts_of_the_sequence_agree),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
