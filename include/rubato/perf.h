@@ -101,6 +101,8 @@ typedef struct rub_deployment {
     int32_t attention_dp; /* groups of tp accelerators, each with its own requests' attention; they
                              share the experts. Accelerators in all: tp * attention_dp * pp */
     int32_t ep;           /* over how many whole experts are spread (divides tp * attention_dp) */
+    double network_bytes_per_s; /* of each accelerator to other fast-link domains; 0: a replica has
+                                   to lie in one */
     rub_backend backend;
     rub_perf_level level;
     rub_precision weights;     /* AUTO: as the model is published, if the accelerator can hold it */

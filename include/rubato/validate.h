@@ -12,6 +12,7 @@
 typedef struct rub_silicon_pool {
     int32_t workers;
     int32_t tp, dp, ep; /* as in rub_deployment */
+    int32_t noted_tp;   /* tp as the table has it */
 } rub_silicon_pool;
 
 /* How the engine was set and driven, which the table does not say: known from the benchmark's public
@@ -28,13 +29,18 @@ typedef struct rub_silicon_recipe {
     int32_t balance_steps;  /* most iterations that it waits for one in every group; 0: none */
 } rub_silicon_recipe;
 
+/* Speculative decoding of a row (docs/validate.md). */
+typedef enum rub_drafts { RUB_DRAFTS_NO, RUB_DRAFTS_YES, RUB_DRAFTS_NOT_TOLD } rub_drafts;
+
 typedef struct rub_silicon_row {
     const char *id, *engine, *model, *system, *precision; /* borrowed from the table */
     const char *quant; /* of the experts, else of the other products; "" = as precision says */
     int32_t line;
     bool disagg;
-    bool
-        speculates; /* ran with speculative decoding, as far as the notes tell (docs/validate.md) */
+    bool told; /* disaggregated: the benchmark's configurations have it */
+    rub_drafts drafts;
+    int32_t draft_tok; /* tokens drafted for each step; 0: none, or not told */
+    const char *source;
     rub_silicon_recipe recipe;
     int32_t input_tok, output_tok; /* nominal: the longest (recipe.least_frac) */
     int32_t concurrency;

@@ -24,11 +24,14 @@ static void defaults(void *settings) {
 
 /* ---- groups ---------------------------------------------------------------------------------- */
 
-enum { N_GROUPING = 4, MAX_GROUP = 128 };
-static const char *const groupings[N_GROUPING] = {"system", "model", "engine", "precision"};
+enum { N_GROUPING = 5, MAX_GROUP = 128 };
+static const char *const groupings[N_GROUPING] = {"system", "model", "engine", "precision",
+                                                  "speculation"};
+static const char *const drafts[] = {"none", "drafts", "not told"};
 
 static const char *key_of(const rub_silicon_row *row, int grouping) {
-    const char *key[N_GROUPING] = {row->system, row->model, row->engine, row->precision};
+    const char *key[N_GROUPING] = {row->system, row->model, row->engine, row->precision,
+                                   drafts[row->drafts]};
     return *key[grouping] ? key[grouping] : "as published";
 }
 
@@ -272,7 +275,8 @@ static rub_status write_rows(const rub_silicon *s, const char *path, rub_error *
     rub_text_add(&t,
                  "id,mode,engine,model,system,precision,isl,osl,concurrency,accelerators,tp,dp,ep");
     rub_text_add(&t, ",ttft_measured_ms,ttft_predicted_ms,tpot_measured_ms,tpot_predicted_ms");
-    rub_text_add(&t, ",throughput_measured,throughput_predicted,reason\n");
+    rub_text_add(&t, ",throughput_measured,throughput_predicted,reason,speculation,draft_tok");
+    rub_text_add(&t, ",workers,prefill_workers,prefill_tp,prefill_dp,prefill_ep\n");
     for (size_t i = 0; i < s->n_row; i++) {
         const rub_silicon_row *r = &s->row[i];
         rub_text_add(&t, "%s,%s,%s,%s,%s,%s,%d,%d,%d,%d,%d,%d,%d", r->id,
@@ -287,7 +291,9 @@ static rub_status write_rows(const rub_silicon *s, const char *path, rub_error *
         value(&t, rub_silicon_predicted(r, RUB_METRIC_THROUGHPUT));
         rub_text_add(&t, ",");
         quoted(&t, r->reason);
-        rub_text_add(&t, "\n");
+        const rub_silicon_pool *p = &r->prefill;
+        rub_text_add(&t, ",%s,%d,%d,%d,%d,%d,%d\n", drafts[r->drafts], r->draft_tok,
+                     r->pool.workers, p->workers, p->tp, p->dp, p->ep);
     }
     rub_status status = t.failed ? rub_error_set(err, RUB_NO_MEMORY, "out of memory")
                                  : rub_file_write(path, t.data, t.n, err);

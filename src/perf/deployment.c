@@ -93,7 +93,7 @@ static rub_status check_layout(const rub_deployment *d, rub_error *err) {
                                  "tp %d does not divide the %d attention heads of %.60s", d->tp,
                                  a->heads, d->model->name);
     }
-    if (width > d->accel->scaleup_domain)
+    if (width > d->accel->scaleup_domain && !(d->network_bytes_per_s > 0.0))
         return rub_error_set(err, RUB_INVALID,
                              "%s is %d, expected at most the %d accelerators that %s joins by its "
                              "fast link",

@@ -1,16 +1,16 @@
 /* Serving engines: what they add to their operators. Fitted on ../shared/data/silicon by
- * `rubato validate --fit` (docs/validate.md says on what, with which errors on pairs of model and
- * system that were left out). */
+ * `rubato validate --fit` and a coordinate search on half its rows after that (docs/validate.md says on
+ * what, with which errors on pairs of model and system that were left out). */
 #include "perf/ops.h"
 
 #include "base/array.h"
 
 static const rub_engine_constants constants[RUB_BACKEND_TRTLLM + 1] = {
-    [RUB_BACKEND_VLLM] = {0.000593, 1.01e-05, 0.00145, 1.55e-06, 0.006, 4.04, 0, 0.96, 0.604, 1.08,
+    [RUB_BACKEND_VLLM] = {0.000593, 1.01e-05, 0.00145, 1.55e-06, 0.006, 3.48, 0, 0.96, 0.604, 1.08,
                           0.717, 2.96},
-    [RUB_BACKEND_SGLANG] = {0, 6.21e-07, 0.000121, 0, 0.0928, 8.7, 0.484, 1.06, 1.07, 0.823, 2.01,
-                            3.3},
-    [RUB_BACKEND_TRTLLM] = {0.000535, 5.07e-06, 0.00839, 1.47e-07, 0.0163, 7.81, 0, 0.944, 1.18,
+    [RUB_BACKEND_SGLANG] = {0.00037, 6.21e-07, 0.000121, 0, 0.0688, 6.45, 0.484, 0.912, 0.921,
+                            0.823, 1.73, 2.84},
+    [RUB_BACKEND_TRTLLM] = {0.000535, 5.07e-06, 0.00839, 1.47e-07, 0.0163, 6.72, 0, 0.944, 1.18,
                             0.873, 0.771, 1.22},
 };
 

@@ -65,28 +65,45 @@ static void add_small(builder *b, const char *name, rub_op_class class, double b
                     .overhead_s = launches * e.overhead_s});
 }
 
-static void add_collective(builder *b, const char *name, rub_op_kind kind, rub_family family,
-                           double gpus, double bytes_per_unit, bool all_tokens) {
+static void add_in_domain(builder *b, rub_op op, rub_family family, double gpus,
+                          double bytes_per_unit) {
     double latency = 0.0, per_byte = 0.0, share = family == RUB_FAMILY_ALL_REDUCE ? 1.0 : 0.5;
     rub_all_reduce(b->a, (int32_t)gpus, &latency, &per_byte);
+    op.stream_s = share * bytes_per_unit * per_byte;
+    op.overhead_s = latency;
+    op.curve = rub_choose_collective(b->d, family);
+    op.shape = (rub_shape){.gpus = gpus};
+    op.unit_bytes = bytes_per_unit;
     if (gpus > 1.0)
-        add(b, (rub_op){.name = name,
-                        .kind = kind,
-                        .class = RUB_CLASS_COLLECTIVE,
-                        .all_tokens = all_tokens,
-                        .stream_s = share * bytes_per_unit * per_byte,
-                        .overhead_s = latency,
-                        .curve = rub_choose_collective(b->d, family),
-                        .shape = {.gpus = gpus},
-                        .unit_bytes = bytes_per_unit});
+        add(b, op);
+}
+
+/* Over several domains: inside each of them as above, and a ring between them in which every accelerator
+ * carries its own part of the bytes through its own port. 0.7 of the port and 15 us a step are assumed
+ * (not measured). */
+static void add_collective(builder *b, const char *name, rub_op_kind kind, rub_family family,
+                           double gpus, double bytes_per_unit, bool all_tokens) {
+    double inside = smaller(gpus, b->a->scaleup_domain), domains = gpus / inside;
+    rub_op op = {
+        .name = name, .kind = kind, .class = RUB_CLASS_COLLECTIVE, .all_tokens = all_tokens};
+    add_in_domain(b, op, family, inside, bytes_per_unit);
+    if (domains <= 1.0)
+        return;
+    double rounds = family == RUB_FAMILY_ALL_REDUCE ? 2.0 : 1.0;
+    op.stream_s = rounds * (domains - 1.0) / domains * bytes_per_unit / inside /
+                  (0.7 * b->d->network_bytes_per_s);
+    op.overhead_s = rounds * (domains - 1.0) * 15e-6;
+    add(b, op);
 }
 
 static void add_all_reduce(builder *b, const char *name, double bytes_per_tok) {
     add_collective(b, name, RUB_OP_TOKENS, RUB_FAMILY_ALL_REDUCE, b->tp, bytes_per_tok, false);
 }
 
-/* All-gather before the experts and reduce-scatter after them over all accelerators. */
-static void add_exchange(builder *b, double bytes_per_tok) {
+/* All-gather before the experts and reduce-scatter after them over all accelerators. Spread more widely
+ * than a token has experts, it goes to those only (all-to-all). */
+static void add_exchange(builder *b, const rub_ffn *f, double bytes_per_tok) {
+    bytes_per_tok *= smaller(1.0, (double)f->n_active / b->d->ep);
     add_collective(b, "gather to experts", RUB_OP_TOKENS, RUB_FAMILY_ALL_GATHER, b->width,
                    bytes_per_tok, true);
     add_collective(b, "scatter from experts", RUB_OP_TOKENS, RUB_FAMILY_REDUCE_SCATTER, b->width,
@@ -269,7 +286,7 @@ static void build_group(builder *b, const rub_layer_group *g) {
     build_ffn(b, &g->ffn);
     if (b->d->attention_dp > 1 &&
         g->ffn.n_expert > 0) /* tokens gathered to the experts and scattered back */
-        add_exchange(b, 2.0 * h);
+        add_exchange(b, &g->ffn, 2.0 * h);
     else
         add_all_reduce(b, "all-reduce after FFN", 2.0 * h);
 }

@@ -78,7 +78,6 @@ static void compile(void *ctx, int32_t i, int32_t thread) {
     rub_silicon_job job;
     rub_silicon_row row = *e->row;
     row.concurrency = row.pool.dp;
-    row.speculates = false;
     if (w->constants)
         def.constants = w->constants[e->fold];
     rub_perf_clear(&e->perf);

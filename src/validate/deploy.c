@@ -6,6 +6,9 @@
 #include <math.h>
 #include <string.h>
 
+/* One port of 400 Gbit/s for each accelerator between servers, as the benchmark's have. */
+#define NETWORK_BYTES_PER_S 50e9
+
 static rub_status precision_of(const rub_silicon_row *row, const rub_model *model,
                                rub_precision *out, rub_error *err) {
     const char *name = row->quant;
@@ -49,11 +52,12 @@ static rub_status plan_memory(const rub_silicon_row *row, rub_deployment *d, rub
 
 /* vLLM: prompts fill the budget beside the answers. SGLang: prompts before answers. TensorRT-LLM:
  * in-flight batching, whole prompts join the answers' iterations. */
-static rub_serve_def serving(const rub_silicon_row *row, rub_backend backend) {
+static rub_serve_def serving(const rub_silicon_row *row, const rub_silicon_pool *pool,
+                             rub_backend backend) {
     rub_serve_def s = rub_serve_default();
     s.concurrency = row->concurrency;
     s.max_seqs = row->concurrency;
-    s.max_batch_tok = row->recipe.budget_tok;
+    s.max_batch_tok = row->recipe.budget_tok * pool->dp; /* each group has its own budget */
     s.whole_prefill = row->recipe.whole_prompts;
     if (backend == RUB_BACKEND_SGLANG)
         s.policy = RUB_POLICY_VLLM_V0;
@@ -83,6 +87,21 @@ static double held_steps(const rub_silicon_row *row) {
     return wait;
 }
 
+/* With drafts every engine is the one policy of the simulator that knows them; each draft comes from
+ * one layer more. */
+static void speculate(const rub_silicon_row *row, rub_serve_def *s) {
+    if (row->disagg || row->draft_tok <= 0)
+        return;
+    s->policy = RUB_POLICY_VLLM;
+    s->whole_prefill = true;
+    s->spec_draft = row->draft_tok;
+    s->spec_accept = RUB_DRAFT_ACCEPTANCE;
+    int64_t longest = (int64_t)row->input_tok + row->output_tok;
+    int64_t least = (int64_t)s->max_seqs * (1 + s->spec_draft) + longest;
+    if (s->max_batch_tok < least)
+        s->max_batch_tok = least;
+}
+
 /* TensorRT-LLM admits what fits with its whole answer, SGLang keeps room for most of it; vLLM admits
  * what fits now and sends requests back later. */
 static void limit_seqs(const rub_silicon_row *row, rub_backend backend, rub_serve_def *s) {
@@ -90,22 +109,6 @@ static void limit_seqs(const rub_silicon_row *row, rub_backend backend, rub_serv
     double fit = (double)s->kv_blocks * s->block_size_tok / request;
     if (backend != RUB_BACKEND_VLLM && fit < s->max_seqs)
         s->max_seqs = fit > 1.0 ? (int32_t)fit : 1;
-}
-
-/* One configuration was measured with and without multi-token prediction, at TPOT apart by 1.3 to 2,
- * and the table does not say which is which. These releases and images come with the fast half only:
- * TensorRT-LLM's 1.2.0rc6.post3, its 1.1.0rc2.post2 from January 2026 on (DeepSeek-R1), and SGLang's
- * image v0.5.9-cu130 for Qwen3.5 in fp8. */
-bool rub_silicon_speculates(const rub_silicon_row *row, const char *version, const char *source) {
-    static const char image[] = "sglang:v0.5.9-cu130";
-    size_t n = strlen(source), m = sizeof image - 1;
-    if (row->disagg)
-        return false;
-    if (strcmp(row->engine, "trtllm") == 0 && strstr(row->model, "DeepSeek-R1"))
-        return strcmp(version, "1.2.0rc6.post3") == 0 ||
-               (strcmp(version, "1.1.0rc2.post2") == 0 && strstr(source, "measured=2026"));
-    return strcmp(row->engine, "sglang") == 0 && strstr(row->model, "Qwen3.5") &&
-           strcmp(row->precision, "fp8") == 0 && n > m && strcmp(source + n - m, image) == 0;
 }
 
 static rub_status names(const rub_silicon_row *row, const rub_catalog *catalog,
@@ -116,6 +119,17 @@ static rub_status names(const rub_silicon_row *row, const rub_catalog *catalog,
     return rub_catalog_accelerator(catalog, row->system, accel, err);
 }
 
+/* Where the table notes a tp that heads cannot be split into, each accelerator has its own requests'
+ * attention and the experts are spread over all (wide expert parallelism). */
+static rub_silicon_pool grouped(const rub_silicon_pool *pool, const rub_model *model) {
+    rub_silicon_pool own = *pool;
+    if (model->n_group > 0 && model->group[0].attention.heads % own.tp != 0) {
+        own.ep = own.dp = own.tp * own.dp;
+        own.tp = 1;
+    }
+    return own;
+}
+
 rub_status rub_silicon_deploy(const rub_silicon_row *row, const rub_silicon_pool *pool,
                               const rub_catalog *catalog, const rub_validate_def *def,
                               rub_silicon_job *out, rub_error *err) {
@@ -123,30 +137,31 @@ rub_status rub_silicon_deploy(const rub_silicon_row *row, const rub_silicon_pool
     const rub_accelerator *accel = NULL;
     rub_backend backend = RUB_BACKEND_VLLM;
     RUB_TRY(names(row, catalog, &model, &accel, &backend, err));
-    if (row->speculates)
-        return rub_error_set(err, RUB_UNSUPPORTED,
-                             "speculative decoding (as the release and notes tell)");
     if (!row->disagg && pool->tp > 8 && pool->ep == 1 && pool->dp == 1)
         return rub_error_set(err, RUB_INVALID,
                              "tp above 8 in one pool: the size of several pools, not a layout");
     if (row->concurrency < 1)
         return rub_error_set(err, RUB_INVALID, "no concurrency given");
+    rub_silicon_pool own = grouped(pool, model);
+    pool = &own;
     rub_deployment d = rub_deployment_default(model, accel);
     d.backend = backend;
     d.tp = pool->tp;
     d.attention_dp = pool->dp;
     d.ep = pool->ep;
+    d.network_bytes_per_s = NETWORK_BYTES_PER_S;
     d.constants = def->constants ? &def->constants[backend] : NULL;
     RUB_TRY(precision_of(row, model, &d.weights, err));
     d.kv_cache = kv_precision(row, &d);
-    rub_silicon_job job = {.serve = serving(row, backend)};
+    rub_silicon_job job = {.serve = serving(row, pool, backend)};
     d.max_seqs = (row->concurrency + pool->dp - 1) / pool->dp;
-    d.max_batch_tok = job.serve.max_batch_tok;
+    d.max_batch_tok = (job.serve.max_batch_tok + pool->dp - 1) / pool->dp;
     RUB_TRY(rub_deployment_resolve(&d, &job.deployment, err));
     rub_memory memory;
     RUB_TRY(plan_memory(row, &job.deployment, &memory, err));
     job.serve.kv_blocks = memory.kv_blocks * pool->dp;
     limit_seqs(row, backend, &job.serve);
+    speculate(row, &job.serve);
     rub_engine_constants c = d.constants ? *d.constants : rub_engine_constants_of(backend);
     job.request_s = c.request_s;
     job.wait_steps = c.wait_steps + c.poll_frac * row->recipe.poll_steps + held_steps(row);

@@ -23,6 +23,7 @@ typedef struct pools {
     const rub_perf *prefill_perf, *decode_perf;
     double transfer_s;
     double input, output; /* mean tokens */
+    int32_t draft_tok;
 } pools;
 
 static double kv_bytes(const rub_silicon_job *job) {
@@ -33,7 +34,9 @@ static double kv_bytes(const rub_silicon_job *job) {
 static rub_status open_pools(const rub_silicon_row *row, const rub_catalog *catalog,
                              const rub_validate_def *def, pools *out, rub_error *err) {
     double frac = rub_silicon_mean_frac(row);
-    pools p = {.input = frac * row->input_tok, .output = frac * row->output_tok};
+    pools p = {.input = frac * row->input_tok,
+               .output = frac * row->output_tok,
+               .draft_tok = row->draft_tok};
     RUB_TRY(rub_silicon_deploy(row, &row->prefill, catalog, def, &p.prefill, err));
     RUB_TRY(rub_silicon_deploy(row, &row->pool, catalog, def, &p.decode, err));
     double links = row->prefill.tp;
@@ -42,13 +45,17 @@ static rub_status open_pools(const rub_silicon_row *row, const rub_catalog *cata
     return RUB_OK;
 }
 
-/* One decode iteration with n requests on a worker [s]. */
+/* One token of each of n requests on a worker [s]. With drafts a step gives several: all of them are
+ * looked at at once, and each was made by a layer of its own. */
 static double decode_s(const pools *p, double n) {
     int64_t whole = (int64_t)fmax(1.0, ceil(n));
-    rub_batch b = {.n_tokens = whole,
+    double drafts = p->draft_tok;
+    rub_batch b = {.n_tokens = whole * (1 + p->draft_tok),
                    .n_decode = whole,
                    .kv_decode = (int64_t)((double)whole * (p->input + 0.5 * p->output))};
-    return rub_perf_duration(p->decode_perf, &b);
+    double making = 1.0 + drafts / p->decode.deployment.model->n_layer;
+    return rub_perf_duration(p->decode_perf, &b) * making /
+           rub_silicon_tokens_per_step(p->draft_tok);
 }
 
 /* Requests that the cache of one decode worker holds. */

@@ -3,7 +3,8 @@
  *
  * Gauss-Newton on log(predicted / measured) of TPOT and TTFT, weighted as by a Cauchy loss (a few
  * rows ran with settings that the table does not name), with numeric derivatives by simulation and
- * a normal prior that pulls every constant to its start. Each engine is fitted apart, in the same
+ * a normal prior that pulls every constant to its start. Derivatives are taken on every third of the
+ * rows; rows with drafts are not fitted, nor is TTFT where clients' phases are not known (steady). Each engine is fitted apart, in the same
  * sweeps over the rows. For a fold of pairs that is left out, the last derivatives give the
  * constants without it (one more step from the solution), and its rows are simulated with those. */
 #include "validate/validate.h"
@@ -16,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { N_PARAM = RUB_N_ENGINE_PARAM, N_ENGINE = RUB_BACKEND_TRTLLM + 1, N_SWEEP = 3 };
+enum { N_PARAM = RUB_N_ENGINE_PARAM, N_ENGINE = RUB_BACKEND_TRTLLM + 1, N_SWEEP = 4, EVERY = 3 };
 
 /* Residuals' scale: what repeats differ by in the middle of their range (docs/validate.md). */
 #define TPOT_SCALE 0.08
@@ -63,6 +64,7 @@ typedef struct sweep {
     rub_engine_constants (*constants)[N_ENGINE]; /* for each fold, or one set */
     const int32_t *fold;                         /* NULL: one set for all rows */
     const int32_t *twin;                         /* rows that are predicted alike */
+    int32_t every;                               /* of them, one in so many is predicted */
     double (*residual)[2];                       /* out (n_row); NaN: not used */
     const rub_progress *progress;
     atomic_int done, stop;
@@ -72,6 +74,9 @@ static void sweep_row(void *ctx, int32_t i, int32_t thread) {
     sweep *s = ctx;
     rub_silicon_row *row = &s->silicon->row[i];
     if (row->disagg || s->twin[i] != i || atomic_load(&s->stop))
+        return;
+    row->tpot_predicted_s = row->ttft_predicted_s = NAN;
+    if (i % s->every != 0)
         return;
     rub_validate_def def = s->def;
     def.constants = s->constants[s->fold ? s->fold[i] : 0];
@@ -90,7 +95,7 @@ static void residual_of(const sweep *s, size_t i) {
     if (row->disagg)
         return;
     rub_silicon_copy_prediction(row, &s->silicon->row[s->twin[i]]);
-    if (row->tpot_predicted_s > 0.0) {
+    if (row->tpot_predicted_s > 0.0 && row->drafts == RUB_DRAFTS_NO) {
         s->residual[i][0] = log(row->tpot_predicted_s / row->tpot_s) / TPOT_SCALE;
         s->residual[i][1] = log(row->ttft_predicted_s / row->ttft_s) / TTFT_SCALE;
     }
@@ -147,6 +152,8 @@ static void solve(double a[N_PARAM][N_PARAM], double b[N_PARAM]) {
 static void add_row(const fit *f, size_t i, double a[N_PARAM][N_PARAM], double b[N_PARAM]) {
     for (int m = 0; m < 2; m++) {
         double r = f->residual[i][m], slope[N_PARAM];
+        if (m == 1 && f->sweep.silicon->row[i].recipe.steady)
+            continue;
         double weight = 1.0 / (1.0 + r * r / 4.0); /* Cauchy */
         for (int p = 0; p < N_PARAM; p++)
             slope[p] = (f->shifted[p][i][m] - r) / STEP;
@@ -206,6 +213,7 @@ static rub_status fit_all(fit *f, int32_t n_fold, rub_engine_constants (*folds)[
     rub_silicon_cache cache;
     RUB_TRY(rub_silicon_cache_init(&cache, f->sweep.silicon, f->sweep.twin, f->fold, false));
     f->sweep.fold = f->fold;
+    f->sweep.every = 1;
     f->sweep.constants = folds;
     f->sweep.cache = &cache;
     rub_status status = run_sweep(&f->sweep, f->residual);
@@ -247,6 +255,7 @@ rub_status rub_silicon_fit(rub_silicon *silicon, const rub_catalog *catalog,
         *f = (fit){.n_row = silicon->n_row, .engine = engine, .fold = fold, .residual = memory};
         f->sweep = (sweep){.silicon = silicon,
                            .twin = twin,
+                           .every = EVERY,
                            .catalog = catalog,
                            .def = *def,
                            .progress = progress};

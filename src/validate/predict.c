@@ -45,6 +45,15 @@ static rub_status means(const rub_trace *trace, const rub_serve_times *t, size_t
     return RUB_OK;
 }
 
+/* An iteration in which every client decodes [s]. */
+static double step_s(const rub_perf *perf, const rub_silicon_row *row) {
+    double context = rub_silicon_mean_frac(row) * (row->input_tok + 0.5 * row->output_tok);
+    rub_batch b = {.n_tokens = row->concurrency,
+                   .n_decode = row->concurrency,
+                   .kv_decode = (int64_t)(row->concurrency * context)};
+    return rub_perf_duration(perf, &b);
+}
+
 rub_status rub_silicon_simulate(const rub_silicon_job *job, const rub_perf *perf,
                                 const rub_validate_def *def, rub_silicon_row *row, rub_error *err) {
     rub_trace trace = {0};
@@ -53,6 +62,8 @@ rub_status rub_silicon_simulate(const rub_silicon_job *job, const rub_perf *perf
     size_t n = (size_t)row->concurrency * (size_t)def->requests_per_client;
     rub_serve_def serve = job->serve;
     serve.concurrency = row->concurrency;
+    if (serve.spec_draft > 0) /* a layer more for each draft */
+        serve.spec_draft_s = step_s(perf, row) / job->deployment.model->n_layer;
     rub_status status = totals ? RUB_OK : RUB_NO_MEMORY;
     if (status == RUB_OK)
         status = rub_trace_make_uniform(n, row->input_tok, row->output_tok, row->recipe.least_frac,
@@ -135,7 +146,7 @@ static bool same_pool(const rub_silicon_pool *a, const rub_silicon_pool *b) {
 static bool alike(const rub_silicon_row *a, const rub_silicon_row *b) {
     return a->concurrency == b->concurrency && a->input_tok == b->input_tok &&
            a->output_tok == b->output_tok && a->disagg == b->disagg &&
-           a->speculates == b->speculates && rub_silicon_same_recipe(&a->recipe, &b->recipe) &&
+           a->draft_tok == b->draft_tok && rub_silicon_same_recipe(&a->recipe, &b->recipe) &&
            same_pool(&a->pool, &b->pool) && same_pool(&a->prefill, &b->prefill) &&
            strcmp(a->engine, b->engine) == 0 && strcmp(a->model, b->model) == 0 &&
            strcmp(a->system, b->system) == 0 && strcmp(a->precision, b->precision) == 0 &&

@@ -123,6 +123,30 @@ rub_silicon_recipe rub_silicon_recipe_of(const rub_silicon_row *row, const char 
     return r;
 }
 
+/* One configuration was measured with and without multi-token prediction, at TPOT apart by 1.3 to 2,
+ * and the table does not say which is which. These releases and images come with the fast half only:
+ * TensorRT-LLM's 1.2.0rc6.post3, its 1.1.0rc2.post2 from January 2026 on (DeepSeek-R1), and SGLang's
+ * image v0.5.9-cu130 for Qwen3.5 in fp8. */
+bool rub_silicon_speculates(const rub_silicon_row *row, const char *version) {
+    static const char image[] = "sglang:v0.5.9-cu130";
+    const char *source = row->source;
+    size_t n = strlen(source), m = sizeof image - 1;
+    if (row->disagg)
+        return false;
+    if (strcmp(row->engine, "trtllm") == 0 && strstr(row->model, "DeepSeek-R1"))
+        return strcmp(version, "1.2.0rc6.post3") == 0 ||
+               (strcmp(version, "1.1.0rc2.post2") == 0 && strstr(source, "measured=2026"));
+    return strcmp(row->engine, "sglang") == 0 && strstr(row->model, "Qwen3.5") &&
+           strcmp(row->precision, "fp8") == 0 && n > m && strcmp(source + n - m, image) == 0;
+}
+
+double rub_silicon_tokens_per_step(int32_t draft_tok) {
+    double tokens = 1.0, right = 1.0;
+    for (int32_t i = 0; i < draft_tok; i++)
+        tokens += right *= RUB_DRAFT_ACCEPTANCE;
+    return tokens;
+}
+
 bool rub_silicon_same_recipe(const rub_silicon_recipe *a, const rub_silicon_recipe *b) {
     return a->least_frac == b->least_frac && a->steady == b->steady &&
            a->budget_tok == b->budget_tok && a->kv_cache == b->kv_cache &&

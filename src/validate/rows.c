@@ -117,6 +117,7 @@ static rub_status read_pool(const reader *r, const char *prefix, rub_silicon_poo
     RUB_TRY(integer(r, prefix, "moe_ep_size", &moe_ep));
     RUB_TRY(integer(r, prefix, "num_workers", &pool->workers));
     lay_out(tp, dp, moe_tp, moe_ep, pool);
+    pool->noted_tp = tp;
     return RUB_OK;
 }
 
@@ -128,6 +129,7 @@ static rub_status read_row(const reader *r, rub_silicon_row *row) {
                              .system = text(r, "system"),
                              .precision = text(r, "precision"),
                              .quant = text(r, "moe_quant_mode"),
+                             .source = text(r, "source"),
                              .line = cell(r, "id")->line,
                              .disagg = strcmp(text(r, "mode"), "disagg") == 0,
                              .ttft_predicted_s = NAN,
@@ -148,8 +150,11 @@ static rub_status read_row(const reader *r, rub_silicon_row *row) {
     row->concurrency = (int32_t)(concurrency > 0 ? concurrency : batch * row->pool.dp);
     row->ttft_s = ttft * 1e-3;
     row->tpot_s = tpot * 1e-3;
-    row->recipe = rub_silicon_recipe_of(row, text(r, "source"));
-    row->speculates = rub_silicon_speculates(row, text(r, "backend_version"), text(r, "source"));
+    row->recipe = rub_silicon_recipe_of(row, row->source);
+    if (rub_silicon_speculates(row, text(r, "backend_version"))) {
+        row->drafts = RUB_DRAFTS_YES;
+        row->draft_tok = 3; /* of these releases' recipes */
+    }
     return RUB_OK;
 }
 
@@ -159,6 +164,17 @@ static rub_status read_table(const char *path, rub_csv_table *out, rub_error *er
     rub_status status = rub_csv_table_read(path, file.data, file.n, out, err);
     rub_file_close(&file);
     return status;
+}
+
+static rub_status add_pools(rub_silicon *s, rub_error *err) {
+    rub_silicon_pools pools;
+    RUB_TRY(rub_silicon_pools_read(&pools, err));
+    for (size_t i = 0; i < s->n_row; i++)
+        if (s->row[i].disagg)
+            rub_silicon_pools_apply(&pools, &s->row[i], -1);
+    rub_silicon_pools_settle(&pools, s);
+    rub_silicon_pools_clear(&pools);
+    return RUB_OK;
 }
 
 rub_status rub_silicon_read(const char *path, rub_silicon *out, rub_error *err) {
@@ -175,6 +191,8 @@ rub_status rub_silicon_read(const char *path, rub_silicon *out, rub_error *err) 
     reader r = {.path = path, .table = &m->table, .err = err};
     for (; status == RUB_OK && r.at < m->table.n_row; r.at++)
         status = read_row(&r, &s.row[s.n_row++]);
+    if (status == RUB_OK)
+        status = add_pools(&s, err);
     if (status != RUB_OK)
         rub_silicon_clear(&s);
     else

@@ -28,8 +28,27 @@ static inline double rub_silicon_mean_frac(const rub_silicon_row *row) {
 }
 
 /* Whether the benchmark's version and notes of the row are those of its runs with speculative
- * decoding, which the table has no column for (deploy.c). */
-bool rub_silicon_speculates(const rub_silicon_row *row, const char *version, const char *source);
+ * decoding, which the table has no column for (recipes.c). */
+bool rub_silicon_speculates(const rub_silicon_row *row, const char *version);
+
+/* The benchmark's disaggregated configurations (pools.c). */
+typedef struct rub_silicon_pools {
+    struct rub_csv_table *table;
+} rub_silicon_pools;
+rub_status rub_silicon_pools_read(rub_silicon_pools *out, rub_error *err);
+void rub_silicon_pools_clear(rub_silicon_pools *pools);
+/* Workers, layout and drafts of a disaggregated row. drafts: -1, or only with (1) or without (0). */
+void rub_silicon_pools_apply(const rub_silicon_pools *pools, rub_silicon_row *row, int32_t drafts);
+/* Whether they drafted, from other rows of the same configuration. */
+void rub_silicon_pools_settle(const rub_silicon_pools *pools, rub_silicon *silicon);
+
+/* Each drafted token is right with this probability when those before it are: the one constant of
+ * speculation, chosen on the rows with drafts (docs/validate.md). DeepSeek-V3's report (arXiv
+ * 2412.19437, 5.4.3) has 0.85 to 0.9 for the first. */
+#define RUB_DRAFT_ACCEPTANCE 0.7
+
+/* Tokens that a step of speculative decoding gives in the mean. */
+double rub_silicon_tokens_per_step(int32_t draft_tok);
 
 /* For each row the first one that is predicted alike: the same deployment, lengths and clients,
  * measured again. twin: (n_row). */

@@ -95,6 +95,8 @@ static void disaggregated_deployments_are_ranked(void **state) {
     print_scores(&s, score);
     assert_true(score[RUB_METRIC_THROUGHPUT].n > 30);
     assert_true(score[RUB_METRIC_THROUGHPUT].rank_correlation > 0.85);
+    assert_true(score[RUB_METRIC_THROUGHPUT].median_ape < 0.30);
+    assert_true(score[RUB_METRIC_TPOT].median_ape < 0.42);
     rub_silicon_clear(&s);
 }
 
