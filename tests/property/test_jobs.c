@@ -99,7 +99,7 @@ static void take_back(oracle *o, const rub_job *job, size_t n, const rub_jobs_de
 /* When the first that waits could start if nothing else did, by letting the running ones run on. */
 static int64_t promise(const oracle *o, const rub_job *job, size_t n, const rub_jobs_def *d,
                        int64_t room, size_t head, int64_t *spare) {
-    for (int64_t ahead = 0; ahead < 4000; ahead++) {
+    for (int64_t ahead = 0; ahead < 60; ahead++) { /* all that runs has ended by then */
         int64_t free = room;
         for (size_t j = 0; j < n; j++)
             free -= o->began[j] >= 0 && to_go(o, job, d, j) > ahead ? job[j].n_accel : 0;
