@@ -1,5 +1,6 @@
 /* The fast engine: one loaded replica on one core with the linear perf model, by requests and by
- * iterations of the same runs; then a fleet, and memory. --quick: a twentieth of the requests. */
+ * iterations of the same runs; then a fleet, and memory. --quick: a twentieth of the requests. A name:
+ * only conversations that have it in theirs. */
 #include "bench.h"
 
 #include "rubato/serve.h"
@@ -44,6 +45,8 @@ static void drop(scene *s) {
     free(s);
 }
 
+static const char *only; /* conversations whose name has this in it; NULL: all scenes */
+
 static void both(const char *name, scene *s) {
     double best_s, median_s, iterations;
     char text[80];
@@ -64,17 +67,21 @@ static void conversations(size_t n, const rub_trace_make_def *conv) {
     for (int p = 0; p < 3; p++)
         for (int r = 0; r < 3; r++) {
             char name[80];
+            snprintf(name, sizeof name, "%s conversation %g/s", policy[p], rate[r]);
+            if (only && !strstr(name, only))
+                continue;
             scene *s = make(n, rate[r], conv->input, conv->output);
             s->def.policy = (rub_policy)p;
             s->def.max_batch_tok = p == 2 ? 16384 : 8192;
-            snprintf(name, sizeof name, "%s conversation %g/s", policy[p], rate[r]);
             both(name, s);
             drop(s);
         }
 }
 
 int main(int argc, char **argv) {
-    size_t scale = argc > 1 && !strcmp(argv[1], "--quick") ? 20 : 1;
+    int quick = argc > 1 && !strcmp(argv[1], "--quick");
+    size_t scale = quick ? 20 : 1;
+    only = argc > 1 + quick ? argv[1 + quick] : NULL;
     rub_trace_make_def conv = rub_trace_make_default();
     rub_trace_preset("azure-conv", &conv, NULL);
     rub_lengths short_in = {.n = 1, .weight = {1}, .mu = {4.0}, .sigma = {0.3}, .max_tok = 512};
@@ -82,6 +89,8 @@ int main(int argc, char **argv) {
     rub_lengths long_out = {.n = 1, .weight = {1}, .mu = {8.3}, .sigma = {0.3}, .max_tok = 16384};
     double best_s, median_s;
     conversations(1000000 / scale, &conv);
+    if (only)
+        return 0;
     scene *s = make(2000000 / scale, 400.0, short_in, short_out);
     both("vllm short prompts and answers", s);
     drop(s);

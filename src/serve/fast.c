@@ -1,419 +1,237 @@
-/* Fast engine: a replica's time: start, complete, and the tight loop of decode-only iterations. */
+/* Fast engine: a replica's making, its queue, and what others see of it. */
 #include "serve/fast.h"
 
 #include "base/array.h"
-#include "serve/histogram.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Room for so many admissions a seat before the places of those that left are closed up. */
+#define ORDER_FACTOR 3
+
+/* Requests that wait before more room is taken for them: a power of two. */
+#define FIRST_ROOM 64
 
 static void destroy(rub_replica *s) {
     if (!s)
         return;
-    rub_waiting_clear(&s->waiting);
-    free(s->slot);
-    free(s->free_slot);
-    free(s->growth);
-    free(s->calendar);
-    free(s->ending);
+    if (s->line.ring != s->line.first_ring)
+        free(s->line.ring);
+    free(s->line.back);
     free(s->fresh);
-    free(s);
+    free(s->own_count);
+    free(s->memory);
+}
+
+/* A replica's memory is one piece, what an event touches first: far fewer pages and lines for a
+ * fleet whose replicas are seldom in the cache. */
+static void *piece(char *memory, size_t *at, size_t n, size_t size) {
+    void *p = memory ? memory + *at : NULL;
+    *at += (n * size + 63) / 64 * 64;
+    return p;
+}
+
+static int32_t order_cap(const rub_run *run) {
+    int32_t n = run->def->max_seqs;
+    return ORDER_FACTOR * (n < INT32_MAX / ORDER_FACTOR ? n : INT32_MAX / ORDER_FACTOR);
+}
+
+/* Lays out a replica; memory NULL: only its size. */
+static size_t lay_out(const rub_run *run, char *memory) {
+    size_t at = 0, n = (size_t)run->def->max_seqs, size = (size_t)run->def->block_size_tok;
+    rub_replica none, *s = piece(memory, &at, 1, sizeof *s);
+    s = s ? s : &none;
+    s->marked = piece(memory, &at, RUB_CALENDAR / 64, sizeof *s->marked);
+    s->growth = piece(memory, &at, size + RUB_ROUND, sizeof *s->growth);
+    s->line.ring = s->line.first_ring = piece(memory, &at, FIRST_ROOM, sizeof *s->line.ring);
+    s->ending = piece(memory, &at, n, sizeof *s->ending);
+    s->order = piece(memory, &at, (size_t)order_cap(run), sizeof *s->order);
+    s->bucket = piece(memory, &at, RUB_CALENDAR, sizeof *s->bucket);
+    s->slot = piece(memory, &at, n, sizeof *s->slot);
+    return at;
+}
+
+static size_t bytes(const rub_run *run) { return lay_out(run, NULL); }
+
+static void set(rub_replica *s, const rub_run *run) {
+    const rub_serve_def *d = run->def;
+    int32_t size = d->block_size_tok;
+    s->run = run;
+    s->closed = run->closed;
+    s->linear = run->perf->linear;
+    s->input_tok = run->trace->input_tok;
+    s->output_tok = run->trace->output_tok;
+    s->scheduled_s = run->times->scheduled_s;
+    s->first_token_s = run->times->first_token_s;
+    s->finish_s = run->times->finish_s;
+    s->kv_blocks = s->free_blocks = d->kv_blocks;
+    s->max_seqs = d->max_seqs;
+    s->block_size = size;
+    s->shift = size & (size - 1) ? -1 : __builtin_ctz((unsigned)size);
+    s->limit_tok = d->policy == RUB_POLICY_SARATHI ? d->chunk_tok : d->max_batch_tok;
+    /* Vidur's policies want a free block at every decode, taken or not, hence one to spare */
+    s->spare = d->policy == RUB_POLICY_VLLM ? 0 : 1;
+    s->kept = d->policy == RUB_POLICY_VLLM ? 0 : run->watermark;
+    s->cur = -1;
+    s->order_cap = order_cap(run);
+    s->line.room = FIRST_ROOM;
+    for (int32_t i = 0; i < d->max_seqs; i++)
+        s->slot[i].after = i + 1 < d->max_seqs ? i + 1 : -1;
+    rub_fast_choose(s);
+}
+
+/* memory: bytes(run) of zeros, at a cache line. */
+static rub_replica *place(const rub_run *run, void *memory) {
+    rub_replica *s = memory;
+    lay_out(run, memory);
+    set(s, run);
+    s->own_count = run->gap_count ? NULL : RUB_NEW(uint64_t, RUB_HISTOGRAM_N);
+    s->gap_count = run->gap_count ? run->gap_count : s->own_count;
+    return s->gap_count ? s : NULL;
 }
 
 static rub_replica *create(const rub_run *run) {
-    rub_replica *s = RUB_NEW(rub_replica, 1);
-    int32_t n = run->def->max_seqs;
-    if (!s)
+    size_t n = bytes(run);
+    void *memory = aligned_alloc(64, n);
+    if (!memory)
         return NULL;
-    s->run = run;
-    s->slot = RUB_NEW(rub_slot, n);
-    s->free_slot = RUB_NEW(int32_t, n);
-    s->growth = RUB_NEW(int64_t, run->def->block_size_tok);
-    s->calendar = RUB_NEW(int32_t, RUB_CALENDAR);
-    s->ending = RUB_NEW(int32_t, n);
-    if (!s->slot || !s->free_slot || !s->growth || !s->calendar || !s->ending) {
-        destroy(s);
-        return NULL;
-    }
-    s->free_blocks = run->def->kv_blocks;
-    s->first = s->last = s->cur = -1;
-    int32_t size = run->def->block_size_tok;
-    s->shift = size & (size - 1) ? -1 : __builtin_ctz((unsigned)size);
-    for (int32_t i = 0; i < n; i++)
-        s->free_slot[i] = n - 1 - i;
-    s->n_free_slot = n;
-    memset(s->calendar, 0xff, RUB_CALENDAR * sizeof *s->calendar);
+    memset(memory, 0, n);
+    rub_replica *s = place(run, memory);
+    if (s)
+        s->memory = memory;
+    else
+        free(memory);
     return s;
 }
 
+/* ---- waiting ---------------------------------------------------------------------------------- */
+
+rub_status rub_line_grow(rub_line *l) {
+    uint32_t room = l->room * 2;
+    int32_t *ring = room > 0 ? RUB_NEW(int32_t, room) : NULL;
+    if (!ring)
+        return RUB_NO_MEMORY;
+    for (uint32_t i = 0; i < l->n; i++)
+        ring[i] = l->ring[(l->head + i) & (l->room - 1)];
+    if (l->ring != l->first_ring)
+        free(l->ring);
+    l->ring = ring;
+    l->room = room;
+    l->head = 0;
+    return RUB_OK;
+}
+
+rub_status rub_line_push_back(rub_line *l, rub_waiter one) {
+    l->tok += one.prefill;
+    return RUB_ARRAY_PUSH(l->back, l->n_back, l->back_cap, one);
+}
+
 static rub_status arrive(rub_replica *s, int32_t id) {
-    const rub_trace *t = s->run->trace;
-    if (!s->busy && s->now_s < s->run->times->arrival_s[id])
-        s->now_s = s->run->times->arrival_s[id];
-    return rub_waiting_push(&s->waiting,
-                            (rub_waiter){.id = id, .prefill = t->input_tok[id], .last_s = NAN});
-}
-
-/* ---- the running list, sums and calendar ---------------------------------------------------- */
-
-int32_t rub_fast_admit(rub_replica *s) {
-    rub_waiter w = *rub_waiting_first(&s->waiting);
-    rub_waiting_pop(&s->waiting);
-    int32_t i = s->free_slot[--s->n_free_slot];
-    s->slot[i] = (rub_slot){
-        .id = w.id, .prefill = w.prefill, .last_s = w.last_s, .before = s->last, .after = -1};
-    if (s->last >= 0)
-        s->slot[s->last].after = i;
-    else
-        s->first = i;
-    s->last = i;
-    s->n_running++;
-    s->free_blocks -= rub_fast_blocks(s, w.prefill);
-    double *scheduled = &s->run->times->scheduled_s[w.id];
-    if (isnan(*scheduled))
-        *scheduled = s->now_s;
-    return i;
-}
-
-void rub_fast_unlink(rub_replica *s, int32_t i) {
-    rub_slot *slot = &s->slot[i];
-    if (slot->before >= 0)
-        s->slot[slot->before].after = slot->after;
-    else
-        s->first = slot->after;
-    if (slot->after >= 0)
-        s->slot[slot->after].before = slot->before;
-    else
-        s->last = slot->before;
-    s->free_slot[s->n_free_slot++] = i;
-    s->n_running--;
-}
-
-/* k mod block size at which a request takes its next block. */
-static int64_t residue(const rub_replica *s, const rub_slot *slot) {
-    return rub_fast_phase(s, 1 - slot->base);
-}
-
-static void join_decodes(rub_replica *s, int32_t i, int64_t remaining) {
-    rub_slot *slot = &s->slot[i];
-    int64_t processed = (int64_t)slot->prefill + 1;
-    slot->base = processed - s->k;
-    slot->last_k = s->k + remaining - 1;
-    s->n_decode++;
-    s->kv_decode += processed;
-    s->growth[residue(s, slot)]++;
-    int32_t *bucket = &s->calendar[slot->last_k & (RUB_CALENDAR - 1)];
-    slot->cal_before = -1;
-    slot->cal_after = *bucket;
-    if (*bucket >= 0)
-        s->slot[*bucket].cal_before = i;
-    *bucket = i;
-}
-
-void rub_fast_leave_decodes(rub_replica *s, int32_t i) {
-    rub_slot *slot = &s->slot[i];
-    s->n_decode--;
-    s->kv_decode -= slot->base + s->k;
-    s->growth[residue(s, slot)]--;
-    if (slot->cal_before >= 0)
-        s->slot[slot->cal_before].cal_after = slot->cal_after;
-    else
-        s->calendar[slot->last_k & (RUB_CALENDAR - 1)] = slot->cal_after;
-    if (slot->cal_after >= 0)
-        s->slot[slot->cal_after].cal_before = slot->cal_before;
-}
-
-/* ---- completing an iteration ---------------------------------------------------------------- */
-
-static int64_t total_tok(const rub_replica *s, const rub_slot *slot) {
-    const rub_trace *t = s->run->trace;
-    return (int64_t)t->input_tok[slot->id] + t->output_tok[slot->id];
-}
-
-static void finish(rub_replica *s, int32_t i, int64_t blocks) {
-    s->run->times->finish_s[s->slot[i].id] = s->now_s;
-    rub_closed_ended(s->run->closed, s->now_s);
-    s->free_blocks += blocks;
-    rub_fast_unlink(s, i);
-}
-
-/* Completions of decode iteration k (already counted up). */
-static void finish_decodes(rub_replica *s) {
-    int64_t ended = s->k - 1;
-    for (int32_t i = s->calendar[ended & (RUB_CALENDAR - 1)], after; i >= 0; i = after) {
-        rub_slot *slot = &s->slot[i];
-        after = slot->cal_after;
-        if (slot->last_k != ended)
-            continue; /* a later round of the ring */
-        int64_t total = total_tok(s, slot);
-        rub_fast_leave_decodes(s, i);
-        finish(s, i, rub_fast_blocks(s, total - 1));
-    }
-}
-
-/* Times between tokens: with vllm and sarathi every decode's last token came at the iteration's
- * start; with v0 prefill-only iterations may lie between. */
-static void count_gaps(rub_replica *s, double started_s) {
-    if (s->run->def->policy != RUB_POLICY_VLLM_V0) {
-        rub_histogram_add(&s->totals.itl, s->now_s - started_s, (uint64_t)s->n_decode);
-        return;
-    }
-    if (s->n_old > 0)
-        rub_histogram_add(&s->totals.itl, s->now_s - s->last_decode_s, (uint64_t)s->n_old);
-    for (size_t f = 0; f < s->n_fresh; f++)
-        if (s->fresh[f].n > 0)
-            rub_histogram_add(&s->totals.itl, s->now_s - s->fresh[f].last_s,
-                              (uint64_t)s->fresh[f].n);
-    s->n_fresh = 0;
-    s->last_decode_s = s->now_s;
-}
-
-static void end_decodes(rub_replica *s, double started_s) {
-    count_gaps(s, started_s);
-    s->kv_decode += s->n_decode;
-    s->k++;
-    finish_decodes(s);
-    s->n_old = s->n_decode;
-}
-
-/* The prefill of a slot has ended: its first token, then decoding or the end. */
-static rub_status end_prefill(rub_replica *s, int32_t i, int64_t *n_joined) {
-    rub_slot *slot = &s->slot[i];
-    double *first = &s->run->times->first_token_s[slot->id];
-    if (isnan(*first))
-        *first = s->now_s;
-    if (!isnan(slot->last_s))
-        rub_histogram_add(&s->totals.itl, s->now_s - slot->last_s, 1);
-    int64_t remaining = total_tok(s, slot) - slot->prefill - 1;
-    if (remaining == 0)
-        finish(s, i, rub_fast_blocks(s, slot->prefill));
-    else {
-        join_decodes(s, i, remaining);
-        ++*n_joined;
-    }
-    return RUB_OK;
-}
-
-static rub_status complete(rub_replica *s) {
-    double started_s = s->now_s;
-    int64_t n_joined = 0;
-    s->busy = false;
-    s->now_s = s->end_s;
-    s->totals.end_s = s->now_s;
-    if (s->decodes_run)
-        end_decodes(s, started_s);
-    for (int32_t e = 0; e < s->n_ending; e++)
-        RUB_TRY(end_prefill(s, s->ending[e], &n_joined));
-    s->n_ending = 0;
-    if (n_joined > 0 && s->run->def->policy == RUB_POLICY_VLLM_V0)
-        return RUB_ARRAY_PUSH(s->fresh, s->n_fresh, s->fresh_cap,
-                              ((rub_fresh){s->now_s, n_joined}));
-    return RUB_OK;
-}
-
-/* ---- time ----------------------------------------------------------------------------------- */
-
-static void book(rub_replica *s, const rub_batch *batch, double duration) {
-    int64_t used = s->run->def->kv_blocks - s->free_blocks;
-    s->totals.n_iteration++;
-    s->totals.busy_s += duration;
-    s->totals.kv_block_s += duration * (double)used;
-    s->totals.prefill_tok += batch->n_tokens - batch->n_decode;
-    s->totals.decode_tok += batch->n_decode;
-    if (used > s->totals.kv_most_blocks)
-        s->totals.kv_most_blocks = used;
-}
-
-/* What a stretch keeps in registers; everything else stands still while it lasts. */
-typedef struct run_of_decodes {
-    double now_s, busy_s, block_s, gap_sum_s, gap_max_s;
-    int64_t k, kv, free_blocks, turns, phase;
-    size_t bin;      /* of the histogram of gaps; gaps change slowly, so it seldom moves */
-    uint64_t in_bin; /* gaps of that bin not yet counted */
-} run_of_decodes;
-
-static run_of_decodes pick_up(const rub_replica *s) {
-    return (run_of_decodes){.now_s = s->now_s,
-                            .busy_s = s->totals.busy_s,
-                            .block_s = s->totals.kv_block_s,
-                            .gap_sum_s = s->totals.itl.sum_s,
-                            .gap_max_s = s->totals.itl.max_s,
-                            .k = s->k,
-                            .kv = s->kv_decode,
-                            .free_blocks = s->free_blocks,
-                            .phase = rub_fast_phase(s, s->k)};
-}
-
-static void put_down(rub_replica *s, const run_of_decodes *r) {
-    int64_t used = s->run->def->kv_blocks - r->free_blocks, n = s->n_decode;
-    s->now_s = s->totals.end_s = s->last_decode_s = r->now_s;
-    s->k = r->k;
-    s->kv_decode = r->kv;
-    s->free_blocks = r->free_blocks;
-    s->totals.busy_s = r->busy_s;
-    s->totals.kv_block_s = r->block_s;
-    s->totals.n_iteration += r->turns;
-    s->totals.decode_tok += r->turns * n;
-    s->totals.itl.count[r->bin] += r->in_bin;
-    s->totals.itl.n += (uint64_t)(r->turns * n);
-    s->totals.itl.sum_s = r->gap_sum_s;
-    s->totals.itl.max_s = r->gap_max_s;
-    if (used > s->totals.kv_most_blocks)
-        s->totals.kv_most_blocks = used;
-}
-
-/* One iteration that ended at `end_s` joins the run. */
-static inline void turn(rub_replica *s, run_of_decodes *r, double duration, double end_s) {
-    const int64_t n = s->n_decode;
-    double gap = end_s - r->now_s;
-    size_t bin = rub_histogram_bin(gap);
-    if (bin != r->bin) {
-        s->totals.itl.count[r->bin] += r->in_bin;
-        r->bin = bin;
-        r->in_bin = 0;
-    }
-    r->in_bin += (uint64_t)n;
-    r->gap_sum_s += gap * (double)n;
-    r->gap_max_s = gap > r->gap_max_s ? gap : r->gap_max_s;
-    r->free_blocks -= s->growth[r->phase];
-    r->busy_s += duration;
-    r->block_s += duration * (double)(s->run->def->kv_blocks - r->free_blocks);
-    r->now_s = end_s;
-    r->kv += n;
-    r->k++;
-    r->turns++;
-    r->phase = r->phase + 1 == s->run->def->block_size_tok ? 0 : r->phase + 1;
-}
-
-/* Decode-only iterations from now on, as long as nothing but decoding can happen: no request ends,
- * blocks suffice, every iteration ends by `until`. The one that goes on at `until` is left in
- * progress. True when requests ended: what may come next must be looked at again. */
-static bool stretch(rub_replica *s, double until_s) {
-    const int64_t n = s->n_decode, spare = s->run->def->policy == RUB_POLICY_VLLM ? 0 : 1;
-    const bool linear = s->run->perf->kind == RUB_PERF_LINEAR;
-    const rub_perf_linear *l = &s->run->perf->linear;
-    /* the linear form's sum from the left: prefill work is 0, so its last term adds nothing */
-    const double first_terms = l->a_s + l->b_s * (double)n;
-    run_of_decodes r = pick_up(s);
-    rub_batch batch = {.n_tokens = n, .n_decode = n};
-    bool ending = false;
-    double duration = 0.0, end = 0.0;
-    while (!ending && r.now_s < until_s && r.free_blocks >= s->growth[r.phase] + spare) {
-        batch.kv_decode = r.kv;
-        duration = linear ? first_terms + l->c_s * (double)r.kv
-                          : rub_perf_tables_duration(s->run->perf->tables, &batch);
-        end = r.now_s + duration;
-        if (end > until_s)
-            break;
-        ending = s->calendar[r.k & (RUB_CALENDAR - 1)] >= 0;
-        turn(s, &r, duration, end);
-    }
-    if (r.turns > 0)
-        put_down(s, &r);
-    if (ending) {
-        finish_decodes(s);
-        s->n_old = s->n_decode;
-    } else if (end > until_s) {
-        s->free_blocks -= s->growth[r.phase];
-        s->decodes_run = s->busy = true;
-        s->end_s = end;
-        book(s, &batch, duration);
-    }
-    return ending;
-}
-
-/* Nothing can be admitted before a decode ends: nobody waits, or the head does not fit now (blocks
- * only get fewer while decodes go on), or there is no seat. */
-static bool only_decodes(const rub_replica *s) {
-    const rub_serve_def *def = s->run->def;
-    if (s->cur >= 0 || s->n_decode == 0)
-        return false;
-    /* v0: the first decode iteration after prefills has gaps of several lengths */
-    if (def->policy == RUB_POLICY_VLLM_V0 &&
-        (s->n_fresh > 0 || s->n_old != s->n_decode || s->last_decode_s != s->now_s))
-        return false;
-    if (s->waiting.n == 0 || s->n_running >= def->max_seqs)
-        return true;
-    int64_t kept = def->policy == RUB_POLICY_VLLM ? 0 : s->run->watermark;
-    return s->free_blocks - rub_fast_blocks(s, rub_waiting_first(&s->waiting)->prefill) < kept;
-}
-
-static rub_status start(rub_replica *s, bool *formed) {
-    rub_batch batch = {0};
-    RUB_TRY(rub_fast_form(s, &batch));
-    if (batch.n_tokens == 0 && s->waiting.n > 0) /* the only one running sent itself back */
-        RUB_TRY(rub_fast_form(s, &batch));
-    *formed = batch.n_tokens > 0;
-    if (!*formed)
-        return RUB_OK;
-    double duration = rub_perf_duration(s->run->perf, &batch);
-    s->busy = true;
-    s->end_s = s->now_s + duration;
-    book(s, &batch, duration);
-    return RUB_OK;
-}
-
-static rub_status advance(rub_replica *s, double until_s) {
-    for (;;) {
-        bool formed = false;
-        if (s->busy) {
-            if (s->end_s > until_s)
-                return RUB_OK;
-            RUB_TRY(complete(s));
-            if (rub_closed_pauses(s->run->closed))
-                return RUB_OK;
+    double at_s = s->run->times->arrival_s[id];
+    if (!s->busy && s->now_s < at_s) {
+        if (s->n_running == 0 && rub_line_n(&s->line) == 0) { /* it was idle until now */
+            s->totals.busy_s += s->now_s - s->totals.busy_from_s;
+            s->totals.busy_from_s = at_s;
         }
-        if (s->now_s >= until_s)
-            return RUB_OK;
-        while (only_decodes(s) && stretch(s, until_s))
-            if (rub_closed_pauses(s->run->closed))
-                return RUB_OK;
-        if (s->busy || s->now_s >= until_s)
-            return RUB_OK;
-        RUB_TRY(start(s, &formed));
-        if (!formed)
-            return RUB_OK;
+        s->now_s = at_s;
     }
+    if (!s->shut)
+        s->left = 0;
+    return rub_line_push(&s->line, id, s->input_tok[id]);
 }
+
+/* Closes up the places of requests that have left. */
+void rub_fast_compact(rub_replica *s) {
+    int32_t n = 0;
+    for (int32_t p = 0; p < s->n_order; p++)
+        if (s->order[p] >= 0) {
+            s->slot[s->order[p]].place = n;
+            s->order[n++] = s->order[p];
+        }
+    s->n_order = n;
+}
+
+/* ---- what others see -------------------------------------------------------------------------- */
 
 static rub_status next_end(rub_replica *s, double *end_s) {
     bool formed = s->busy;
     if (!formed)
-        RUB_TRY(start(s, &formed));
+        RUB_TRY(s->start(s, &formed));
     *end_s = formed ? s->end_s : HUGE_VAL;
     return RUB_OK;
 }
 
-static double due(const rub_replica *s) {
+double rub_fast_due(const rub_replica *s) {
     if (s->busy)
         return s->end_s;
-    return s->waiting.n > 0 || s->n_running > 0 ? nextafter(s->now_s, HUGE_VAL) : HUGE_VAL;
+    return rub_line_n(&s->line) > 0 || s->n_running > 0 ? nextafter(s->now_s, HUGE_VAL) : HUGE_VAL;
+}
+
+/* Step 1: where the next admission and completion are; 2: the request that ends; 3: its times. */
+static void fetch(const rub_replica *s, int step) {
+    uint32_t b = (uint32_t)s->k & (RUB_CALENDAR - 1);
+    if (step == 1) {
+        __builtin_prefetch(&s->bucket[b], 1);
+        __builtin_prefetch(&s->slot[s->free_slot < 0 ? 0 : s->free_slot], 1);
+        __builtin_prefetch(&s->order[s->n_order < s->order_cap ? s->n_order : 0], 1);
+        return;
+    }
+    if (!(s->marked[b >> 6] >> (b & 63) & 1))
+        return;
+    const rub_slot *slot = &s->slot[s->bucket[b]];
+    if (step == 2) {
+        __builtin_prefetch(slot, 1);
+        return;
+    }
+    __builtin_prefetch(&s->order[slot->place], 1);
+    __builtin_prefetch(&s->finish_s[slot->id], 1);
+    __builtin_prefetch(&s->first_token_s[slot->id], 0);
 }
 
 static void view(const rub_replica *s, rub_replica_view *out) {
-    rub_replica_view v = {.n_waiting = s->waiting.n,
-                          .n_outstanding = s->waiting.n + s->n_running,
+    rub_replica_view v = {.n_waiting = rub_line_n(&s->line),
+                          .n_outstanding = rub_line_n(&s->line) + s->n_running,
                           .n_decode = s->n_decode,
                           .kv_decode = s->kv_decode,
-                          .waiting_tok = s->waiting.tok,
-                          .prefill_tok = s->waiting.tok,
-                          .used_blocks = s->run->def->kv_blocks - s->free_blocks,
+                          .waiting_tok = s->line.tok,
+                          .prefill_tok = s->line.tok,
+                          .used_blocks = s->kv_blocks - s->free_blocks,
                           .end_s = s->busy ? s->end_s : 0.0};
     if (s->cur >= 0)
-        v.prefill_tok += s->slot[s->cur].prefill - s->slot[s->cur].base;
+        v.prefill_tok += s->slot[s->cur].prefill - (int64_t)s->slot[s->cur].base;
     *out = v;
 }
 
+static rub_status advance(rub_replica *s, double until_s) { return s->advance(s, until_s); }
+
 static void totals(const rub_replica *s, rub_serve_totals *into) {
-    rub_totals_add(&s->totals, s->run->def->kv_blocks - s->free_blocks, into);
+    const rub_fast_totals *t = &s->totals;
+    rub_serve_totals own = {.n_iteration = t->n_undecoded + s->k,
+                            .n_restart = t->n_restart,
+                            .prefill_tok = t->prefill_tok,
+                            .decode_tok = t->decode_tok,
+                            .busy_s = t->busy_s +
+                                      (s->end_s > t->busy_from_s ? s->end_s - t->busy_from_s : 0.0),
+                            .kv_block_s = t->kv_block_s,
+                            .kv_most_blocks = t->kv_most_blocks,
+                            .end_s = s->end_s,
+                            .itl = {.n = (uint64_t)(t->decode_tok + t->n_late),
+                                    .sum_s = t->gap_sum_s,
+                                    .max_s = t->gap_max_s}};
+    if (s->own_count)
+        memcpy(own.itl.count, s->own_count, sizeof own.itl.count);
+    rub_totals_add(&own, s->kv_blocks - s->free_blocks, into);
 }
 
 const rub_replica_kind rub_replica_fast = {.create = create,
                                            .free = destroy,
+                                           .bytes = bytes,
+                                           .place = place,
                                            .arrive = arrive,
                                            .advance = advance,
                                            .next_end = next_end,
-                                           .due = due,
+                                           .due = rub_fast_due,
+                                           .earliest_end = rub_fast_earliest_end,
+                                           .fetch = fetch,
                                            .view = view,
                                            .totals = totals};

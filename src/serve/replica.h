@@ -49,9 +49,11 @@ typedef struct rub_run {
     int64_t watermark; /* blocks kept free at admission */
     const int64_t
         *rank; /* requests wait by (rank, index), lowest first; NULL: as they come (n_req) */
-    rub_closed *closed; /* NULL: open loop */
-    rub_outbox *outbox; /* NULL: replicas do not depend on each other */
-    bool hands_over;    /* a prefill pool: requests leave with their first token */
+    rub_closed *closed;  /* NULL: open loop */
+    rub_outbox *outbox;  /* NULL: replicas do not depend on each other */
+    bool hands_over;     /* a prefill pool: requests leave with their first token */
+    int32_t longest_tok; /* input and output of the longest request; 0: not told */
+    uint64_t *gap_count; /* plain engine: bins that its replicas share, or NULL: each its own */
 } rub_run;
 
 typedef struct rub_replica rub_replica;
@@ -66,9 +68,15 @@ typedef struct rub_replica_view {
     double end_s;                /* of the iteration in progress; 0 when there is none */
 } rub_replica_view;
 
+#define RUB_FETCH_STEPS 4
+
 typedef struct rub_replica_kind {
     rub_replica *(*create)(const rub_run *run);
     void (*free)(rub_replica *replica);
+    /* as create, in so much zeroed memory, at a cache line, that the caller gives and frees after
+     * free(); NULL: create only */
+    size_t (*bytes)(const rub_run *run);
+    rub_replica *(*place)(const rub_run *run, void *memory);
     rub_status (*arrive)(rub_replica *replica, int32_t id); /* after advance(its arrival time) */
     /* pauses earlier when the run's closed loop asks for it */
     rub_status (*advance)(rub_replica *replica, double until_s);
@@ -76,6 +84,10 @@ typedef struct rub_replica_kind {
     rub_status (*next_end)(rub_replica *replica, double *end_s);
     /* advance() to any time before this changes nothing; HUGE_VAL: never. NULL: not told */
     double (*due)(const rub_replica *replica);
+    /* no request ends before this, whatever arrives later; due() at least. NULL: not told */
+    double (*earliest_end)(const rub_replica *replica);
+    /* into the cache what comes next, steps 1 to RUB_FETCH_STEPS - 1; with earliest_end */
+    void (*fetch)(const rub_replica *replica, int step);
     void (*view)(const rub_replica *replica, rub_replica_view *out);
     /* leading blocks of request id's chain that are in the prefix cache; NULL: there is none */
     int64_t (*cached)(const rub_replica *replica, int32_t id);
@@ -103,6 +115,8 @@ typedef struct rub_fleet {
     const rub_replica_kind *kind;
     rub_replica **replica;
     size_t n;
+    size_t lead_bytes; /* of a replica's memory that every event touches */
+    void *memory;      /* of all of them, or NULL: each has its own */
     const struct rub_kinds *kinds;
     struct rub_static_router *router; /* NULL: the router looks at the replicas */
     rub_router how;                   /* of routers that look */
@@ -164,6 +178,16 @@ bool rub_serve_is_world(const rub_serve_def *def);
 
 /* Progress with the simulated time; false asks to stop. */
 bool rub_run_report(const rub_progress *progress, double at_s, size_t done, size_t total);
+
+/* Whether the least that an iteration can take follows from the linear form: no term is negative. */
+static inline bool rub_run_bounded(const rub_run *run) {
+    const rub_perf_linear *l = &run->perf->linear;
+    return run->perf->kind == RUB_PERF_LINEAR && l->a_s > 0 && l->b_s >= 0 && l->c_s >= 0 &&
+           l->d_s >= 0;
+}
+
+/* Bounds on sums of durations stay this much below what rounding can make of the sums. */
+#define RUB_SHORT_OF (1.0 - 1e-6)
 
 /* Whether request i could run alone in one replica; otherwise it is rejected on arrival. */
 bool rub_run_fits(const rub_run *run, size_t i);

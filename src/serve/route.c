@@ -5,14 +5,22 @@
 
 #include <math.h>
 
-double rub_route_load(const rub_fleet *f, size_t r) {
+int64_t rub_route_load(const rub_fleet *f, size_t r) {
     rub_replica_view v;
     f->kind->view(f->replica[r], &v);
-    int64_t load = f->how == RUB_ROUTER_LEAST_WAITING ? v.n_waiting
-                   : f->how == RUB_ROUTER_LEAST_KV
-                       ? v.used_blocks * f->run->def->block_size_tok + v.waiting_tok
-                       : v.n_outstanding;
-    return (double)(load + 1) / rub_kinds_weight(f->kinds, r);
+    return f->how == RUB_ROUTER_LEAST_WAITING ? v.n_waiting
+           : f->how == RUB_ROUTER_LEAST_KV
+               ? v.used_blocks * f->run->def->block_size_tok + v.waiting_tok
+               : v.n_outstanding;
+}
+
+double rub_route_weighed(const rub_fleet *f, size_t r, int64_t load) {
+    double x = (double)(load + 1);
+    return f->kinds->n > 0 ? x / rub_kinds_weight(f->kinds, r) : x;
+}
+
+static double weighed(const rub_fleet *f, size_t r) {
+    return rub_route_weighed(f, r, rub_route_load(f, r));
 }
 
 static size_t least_loaded(const rub_fleet *f) {
@@ -21,7 +29,7 @@ static size_t least_loaded(const rub_fleet *f) {
     for (size_t r = f->from; r < f->to; r++) {
         if (!rub_fleet_has(f, r))
             continue;
-        double load = rub_route_load(f, r);
+        double load = weighed(f, r);
         if (load < least) {
             least = load;
             best = r;
@@ -66,7 +74,7 @@ static size_t power_of_two(const rub_fleet *f, size_t i) {
     rub_route_pair(f->run, i, n, pair);
     pair[0] = rub_fleet_nth(f, pair[0]);
     pair[1] = rub_fleet_nth(f, pair[1]);
-    return rub_route_load(f, pair[1]) < rub_route_load(f, pair[0]) ? pair[1] : pair[0];
+    return weighed(f, pair[1]) < weighed(f, pair[0]) ? pair[1] : pair[0];
 }
 
 /* The longest cached prefix, of those the least loaded; but not where it would wait for more than
@@ -79,7 +87,7 @@ static size_t prefix(const rub_fleet *f, size_t i) {
         if (!rub_fleet_has(f, r))
             continue;
         int64_t hit = f->kind->cached(f->replica[r], (int32_t)i);
-        double load = rub_route_load(f, r);
+        double load = weighed(f, r);
         if (hit > longest || (hit == longest && load < best_load)) {
             longest = hit;
             best_load = load;

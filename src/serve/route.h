@@ -44,8 +44,10 @@ rub_status rub_static_router_init(rub_static_router *router, const rub_kinds *ki
 void rub_static_router_clear(rub_static_router *router);
 size_t rub_static_route(rub_static_router *router, size_t i);
 
-/* Load of a replica by the run's router, lower is better: (requests or tokens + 1) / weight. */
-double rub_route_load(const rub_fleet *fleet, size_t r);
+/* Load of a replica as the run's router counts it, requests or tokens, and how it compares it, lower
+ * is better: (load + 1) / weight. */
+int64_t rub_route_load(const rub_fleet *fleet, size_t r);
+double rub_route_weighed(const rub_fleet *fleet, size_t r, int64_t load);
 
 /* How many replicas the router may choose, and the nth (from 0) of them. */
 size_t rub_fleet_count(const rub_fleet *fleet);
@@ -61,6 +63,10 @@ uint64_t rub_route_session_hash(const rub_run *run, size_t i, size_t r);
 
 /* power-of-two: the two (or one and the same) that are looked at. */
 void rub_route_pair(const rub_run *run, size_t i, size_t n, size_t pair[2]);
+
+/* Makes the replicas: f->n, kind and kinds are set, replica has room. On errors (RUB_NO_MEMORY)
+ * those made stand there. */
+rub_status rub_fleet_make(rub_fleet *fleet);
 
 /* Runs an open loop in which the router looks at the replicas (fleet.c). */
 rub_status rub_fleet_feed(const rub_fleet *fleet, const rub_progress *progress);

@@ -66,8 +66,21 @@ typedef struct lane {
     atomic_int next;
     atomic_int status;
     atomic_bool stop;
-    rub_serve_totals *totals; /* one a replica */
+    struct lane_sums *sums; /* one a replica */
 } lane;
+
+/* Sums whose last bits hang on the order in which they are added: kept by replica. Counts, bins and
+ * maxima are kept by thread. */
+typedef struct lane_sums {
+    double busy_s, kv_block_s, gap_s, lockstep_s;
+} lane_sums;
+
+/* A thread of a lane. */
+typedef struct lane_thread {
+    lane *lane;
+    const rub_progress *progress; /* of the one that reports; else NULL */
+    rub_serve_totals totals;
+} lane_thread;
 
 /* A replica being run in a lane, and how far it is; progress is reported by one thread only. */
 typedef struct lane_place {
@@ -87,52 +100,69 @@ static bool lane_goes_on(void *ctx, int64_t left) {
     return !atomic_load(&p->lane->stop);
 }
 
-/* Request i is the `at`-th that the replica gets. */
-static rub_status serve(lane_place *p, rub_replica *replica, size_t i, size_t at) {
-    const rub_replica_kind *kind = rub_run_kind(p->lane->run);
-    if ((at & RUB_LOOK_EVERY) == RUB_LOOK_EVERY) {
-        rub_replica_view v;
-        kind->view(replica, &v);
-        if (!lane_goes_on(p, (int64_t)(p->n - at) + v.n_outstanding))
-            return RUB_INTERRUPTED;
-    }
-    if (!p->lane->order && !rub_watch(p->lane->run, i))
-        return RUB_INTERRUPTED;
-    RUB_TRY(kind->advance(replica, p->lane->run->trace->arrival_s[i]));
-    return kind->arrive(replica, (int32_t)i);
+/* Before the `at`-th request that the replica gets: reports now and then; false asks to stop. */
+static bool look(lane_place *p, const rub_replica_kind *kind, const rub_replica *replica,
+                 size_t at) {
+    rub_replica_view v;
+    kind->view(replica, &v);
+    return lane_goes_on(p, (int64_t)(p->n - at) + v.n_outstanding);
 }
 
-static rub_status run_one(lane *l, size_t r, const rub_progress *progress) {
+/* The replica's requests, in order of arrival. */
+static rub_status feed(lane_place *p, rub_replica *replica) {
+    const rub_run *run = p->lane->run;
+    const rub_replica_kind *kind = rub_run_kind(run);
+    const int32_t *order = p->lane->order ? p->lane->order + p->lane->from[p->replica] : NULL;
+    const double *arrival_s = run->trace->arrival_s;
+    for (size_t at = 0; at < p->n; at++) {
+        size_t i = order ? (size_t)order[at] : at;
+        if (run->times->restarts[i] < 0)
+            continue;
+        if ((at & RUB_LOOK_EVERY) == RUB_LOOK_EVERY && !look(p, kind, replica, at))
+            return RUB_INTERRUPTED;
+        if (!order && !rub_watch(run, i))
+            return RUB_INTERRUPTED;
+        RUB_TRY(kind->advance(replica, arrival_s[i]));
+        RUB_TRY(kind->arrive(replica, (int32_t)i));
+    }
+    return RUB_OK;
+}
+
+static void keep_totals(lane_thread *thread, const rub_replica_kind *kind,
+                        const rub_replica *replica, size_t r) {
+    rub_serve_totals *t = &thread->totals;
+    t->busy_s = t->kv_block_s = t->itl.sum_s = t->lockstep_s = 0.0;
+    kind->totals(replica, t);
+    thread->lane->sums[r] = (lane_sums){t->busy_s, t->kv_block_s, t->itl.sum_s, t->lockstep_s};
+}
+
+static rub_status run_one(lane_thread *thread, size_t r) {
+    lane *l = thread->lane;
     const rub_replica_kind *kind = rub_run_kind(l->run);
     const rub_trace *t = l->run->trace;
     rub_replica *replica = kind->create(rub_kinds_run(l->kinds, r));
     rub_status status = replica ? RUB_OK : RUB_NO_MEMORY;
-    lane_place p = {l, progress, r, l->order ? l->from[r + 1] - l->from[r] : t->n_req};
-    if (l->order)
-        for (size_t at = 0; at < p.n && status == RUB_OK; at++)
-            status = serve(&p, replica, (size_t)l->order[l->from[r] + at], at);
-    else
-        for (size_t i = 0; i < t->n_req && status == RUB_OK; i++)
-            if (l->run->times->restarts[i] >= 0)
-                status = serve(&p, replica, i, i);
+    lane_place p = {l, thread->progress, r, l->order ? l->from[r + 1] - l->from[r] : t->n_req};
+    if (status == RUB_OK)
+        status = feed(&p, replica);
     if (status == RUB_OK && t->n_req > 0)
         status = rub_replica_drain(kind, replica, t->arrival_s[t->n_req - 1], lane_goes_on, &p);
     if (status == RUB_OK)
-        kind->totals(replica, &l->totals[r]);
+        keep_totals(thread, kind, replica, r);
     if (replica)
         kind->free(replica);
     return status;
 }
 
 /* Replicas one after the other; the calling thread reports. */
-static void work(lane *l, const rub_progress *progress) {
+static void work(lane_thread *thread) {
+    lane *l = thread->lane;
     for (;;) {
         int r = atomic_fetch_add(&l->next, 1), n = l->run->def->n_replica;
         if (r >= n || atomic_load(&l->status) != RUB_OK)
             return;
-        lane_place start = {l, progress, (size_t)r, 1};
-        rub_status status =
-            lane_goes_on(&start, 1) ? run_one(l, (size_t)r, progress) : RUB_INTERRUPTED;
+        lane_place start = {l, thread->progress, (size_t)r, 1};
+        rub_status status = lane_goes_on(&start, 1) ? run_one(thread, (size_t)r) : RUB_INTERRUPTED;
         const rub_serve_def *def = l->run->def;
         if (status == RUB_OK && def->watch && l->order &&
             !def->watch(def->watch_ctx, l->run->trace->n_req, -HUGE_VAL))
@@ -143,9 +173,11 @@ static void work(lane *l, const rub_progress *progress) {
 }
 
 static void *help(void *arg) {
-    work(arg, NULL);
+    work(arg);
     return NULL;
 }
+
+#define MOST_THREADS 64
 
 static int32_t threads_for(const rub_serve_def *def) {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -153,18 +185,28 @@ static int32_t threads_for(const rub_serve_def *def) {
     return n < def->n_replica ? n : def->n_replica;
 }
 
-static rub_status run_lanes(lane *l, const rub_progress *progress) {
-    int32_t n = threads_for(l->run->def);
-    if (l->run->def->n_replica == 1)
-        return run_one(l, 0, progress);
-    pthread_t thread[64];
-    int32_t started = 0;
-    for (; started < n - 1 && started < 64; started++)
-        if (pthread_create(&thread[started], NULL, help, l) != 0)
+static rub_status run_lanes(lane *l, const rub_progress *progress, rub_serve_totals *totals) {
+    int32_t n = threads_for(l->run->def), started = 1;
+    n = n < MOST_THREADS ? n : MOST_THREADS;
+    pthread_t id[MOST_THREADS];
+    lane_thread *thread = RUB_NEW(lane_thread, n);
+    if (!thread)
+        return RUB_NO_MEMORY;
+    for (int32_t i = 0; i < n; i++)
+        thread[i].lane = l;
+    thread[0].progress = progress;
+    for (; started < n; started++)
+        if (pthread_create(&id[started], NULL, help, &thread[started]) != 0)
             break;
-    work(l, progress);
-    for (int32_t i = 0; i < started; i++)
-        pthread_join(thread[i], NULL);
+    if (l->order)
+        work(&thread[0]);
+    else
+        atomic_store(&l->status, (int)run_one(&thread[0], 0));
+    for (int32_t i = 1; i < started; i++)
+        pthread_join(id[i], NULL);
+    for (int32_t i = 0; i < n; i++)
+        rub_totals_add(&thread[i].totals, thread[i].totals.blocks_left, totals);
+    free(thread);
     return (rub_status)atomic_load(&l->status);
 }
 
@@ -191,21 +233,26 @@ static rub_status deal(const rub_kinds *kinds, int32_t *order, size_t *from) {
 static rub_status run_static(const rub_run *run, const rub_kinds *kinds,
                              const rub_progress *progress, rub_serve_totals *totals) {
     size_t n = run->trace->n_req, n_replica = (size_t)run->def->n_replica;
-    lane l = {.run = run, .kinds = kinds, .totals = RUB_NEW(rub_serve_totals, n_replica)};
+    lane l = {.run = run, .kinds = kinds, .sums = RUB_NEW(lane_sums, n_replica)};
     int32_t *order = n_replica > 1 ? RUB_NEW(int32_t, n) : NULL;
     size_t *from = RUB_NEW(size_t, n_replica + 2);
-    rub_status status = l.totals && from && (order || n_replica == 1) ? RUB_OK : RUB_NO_MEMORY;
+    rub_status status = l.sums && from && (order || n_replica == 1) ? RUB_OK : RUB_NO_MEMORY;
     if (status == RUB_OK && order)
         status = deal(kinds, order, from);
     l.order = order;
     l.from = from;
     if (status == RUB_OK)
-        status = run_lanes(&l, progress);
-    for (size_t r = 0; status == RUB_OK && r < n_replica; r++)
-        rub_totals_add(&l.totals[r], l.totals[r].blocks_left, totals);
+        status = run_lanes(&l, progress, totals);
+    totals->busy_s = totals->kv_block_s = totals->itl.sum_s = totals->lockstep_s = 0.0;
+    for (size_t r = 0; status == RUB_OK && r < n_replica; r++) {
+        totals->busy_s += l.sums[r].busy_s;
+        totals->kv_block_s += l.sums[r].kv_block_s;
+        totals->itl.sum_s += l.sums[r].gap_s;
+        totals->lockstep_s += l.sums[r].lockstep_s;
+    }
     free(order);
     free(from);
-    free(l.totals);
+    free(l.sums);
     return status;
 }
 
@@ -228,9 +275,8 @@ static rub_status run_together(const rub_run *run, const rub_kinds *kinds,
     rub_status status = f.replica ? rub_static_router_init(&router, kinds) : RUB_NO_MEMORY;
     if (rub_router_is_static(run->def->router))
         f.router = &router;
-    for (size_t r = 0; status == RUB_OK && r < f.n; r++)
-        if (!(f.replica[r] = f.kind->create(rub_kinds_run(kinds, r))))
-            status = RUB_NO_MEMORY;
+    if (status == RUB_OK)
+        status = rub_fleet_make(&f);
     if (status == RUB_OK)
         status = run->outbox   ? rub_world_run(&f, run->outbox, progress, totals)
                  : run->closed ? rub_closed_run(&f, progress)
@@ -245,6 +291,7 @@ static rub_status run_together(const rub_run *run, const rub_kinds *kinds,
     }
     rub_static_router_clear(&router);
     free(f.replica);
+    free(f.memory);
     return status;
 }
 
@@ -299,6 +346,15 @@ static void reset(const rub_kinds *kinds, rub_serve_times *times, rub_serve_tota
     }
 }
 
+static int32_t longest(const rub_trace *t) {
+    int64_t most = 1;
+    for (size_t i = 0; i < t->n_req; i++) {
+        int64_t tok = (int64_t)t->input_tok[i] + t->output_tok[i];
+        most = tok > most ? tok : most;
+    }
+    return most < INT32_MAX ? (int32_t)most : INT32_MAX;
+}
+
 rub_status rub_run_fleet(const rub_trace *trace, const rub_perf *perf, const rub_serve_def *def,
                          const rub_progress *progress, rub_serve_times *times,
                          rub_serve_totals *totals, rub_error *err) {
@@ -318,6 +374,11 @@ rub_status rub_run_fleet(const rub_trace *trace, const rub_perf *perf, const rub
                    .watermark = (int64_t)(def->watermark_frac * (double)def->kv_blocks)};
     rub_status status = rank_all(&run, &rank);
     run.rank = rank;
+    bool together = !rub_router_is_static(def->router) || def->concurrency > 0;
+    if (together) {
+        run.longest_tok = longest(trace);
+        run.gap_count = totals->itl.count;
+    }
     if (status == RUB_OK && def->concurrency > 0) {
         status = rub_closed_init(&closed, def->concurrency, def->think_s);
         run.closed = &closed;

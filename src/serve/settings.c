@@ -110,7 +110,8 @@ bool rub_run_fits(const rub_run *run, size_t i) {
     const rub_serve_def *d = run->def;
     int64_t total = (int64_t)run->trace->input_tok[i] + run->trace->output_tok[i];
     int64_t kept = run->watermark > 1 ? run->watermark : 1;
-    if (rub_blocks(total, d->block_size_tok) + kept > d->kv_blocks)
+    /* its blocks and those kept are at most all, without a division */
+    if (total > (d->kv_blocks - kept) * d->block_size_tok)
         return false;
     if (!rub_batch_fits(run, i, rub_blocks(total, d->block_size_tok) + kept))
         return false;

@@ -133,6 +133,7 @@ static rub_status serve(stream *s, lane *l, int32_t r) {
                    .perf = s->perf,
                    .def = s->def,
                    .times = &l->times,
+                   .gap_count = l->counts.totals.itl.count,
                    .watermark = (int64_t)(s->def->watermark_frac * (double)s->def->kv_blocks)};
     load.n_req = s->load->n_req / (size_t)n + ((size_t)r < s->load->n_req % (size_t)n);
     load.rate_per_s = s->load->rate_per_s / n;
