@@ -113,7 +113,8 @@ bool rub_run_fits(const rub_run *run, size_t i) {
     /* its blocks and those kept are at most all, without a division */
     if (total > (d->kv_blocks - kept) * d->block_size_tok)
         return false;
-    if (!rub_batch_fits(run, i, rub_blocks(total, d->block_size_tok) + kept))
+    if (rub_is_batch(run, (int32_t)i) &&
+        !rub_batch_fits(run, i, rub_blocks(total, d->block_size_tok) + kept))
         return false;
     /* where prompts are not cut they must fit whole, after preemption with what was generated */
     bool whole = d->policy == RUB_POLICY_VLLM_V0 || d->whole_prefill;
