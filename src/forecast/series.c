@@ -184,9 +184,11 @@ static int column_named(const char *line, const char *end, const char *name, siz
     return -1;
 }
 
-static rub_status no_column(const reader *r, const char *name, size_t length, rub_error *err) {
-    return rub_error_at(err, RUB_PARSE, r->name, 1, 1, "has no column '%.*s'",
-                        (int)(length < 60 ? length : 60), name);
+static rub_status no_column(const reader *r, const char *line, const char *end, const char *name,
+                            size_t length, rub_error *err) {
+    return rub_error_at(err, RUB_PARSE, r->name, 1, 1, "has no column '%.*s', expected one of %.*s",
+                        (int)(length < 60 ? length : 60), name,
+                        (int)(end - line < 160 ? end - line : 160), line);
 }
 
 /* A first line that already holds a time and a value is no header. */
@@ -205,10 +207,10 @@ static rub_status read_header(reader *r, const char *line, const char *end, rub_
     r->value_at = 1;
     if (d->time_column &&
         (r->time_at = column_named(line, end, d->time_column, strlen(d->time_column))) < 0)
-        return no_column(r, d->time_column, strlen(d->time_column), err);
+        return no_column(r, line, end, d->time_column, strlen(d->time_column), err);
     if (d->value_column &&
         (r->value_at = column_named(line, end, d->value_column, strlen(d->value_column))) < 0)
-        return no_column(r, d->value_column, strlen(d->value_column), err);
+        return no_column(r, line, end, d->value_column, strlen(d->value_column), err);
     cell c;
     snprintf(r->time_name, sizeof r->time_name, "column %d", r->time_at + 1);
     snprintf(r->value_name, sizeof r->value_name, "column %d", r->value_at + 1);
@@ -228,7 +230,7 @@ static rub_status read_header(reader *r, const char *line, const char *end, rub_
                                  d->where[i]);
         r->where_value[i] = equals + 1;
         if ((r->where_at[i] = column_named(line, end, d->where[i], n)) < 0)
-            return no_column(r, d->where[i], n, err);
+            return no_column(r, line, end, d->where[i], n, err);
     }
     return RUB_OK;
 }

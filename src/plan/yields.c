@@ -75,6 +75,14 @@ static rub_status trace_of(const rub_study_workload *w, uint64_t seed, rub_trace
     return rub_trace_make(&def, out, err);
 }
 
+/* Why no layout serves: of one that fits in memory if any does, whose targets are then to blame. */
+static const char *why_none(const rub_size_result *sized) {
+    for (int32_t i = 0; i < sized->n; i++)
+        if (sized->candidate[i].fits)
+            return sized->candidate[i].reason;
+    return sized->n ? sized->candidate[0].reason : "";
+}
+
 static void take(const rub_size_result *sized, const rub_study_generation *gen,
                  const rub_accelerator *accel, rub_yield *out) {
     const rub_size_candidate *best = NULL;
@@ -84,8 +92,7 @@ static void take(const rub_size_result *sized, const rub_study_generation *gen,
             best = c;
     }
     if (!best) {
-        snprintf(out->origin, sizeof out->origin, "cannot serve it: %.130s",
-                 sized->n ? sized->candidate[0].reason : "");
+        snprintf(out->origin, sizeof out->origin, "cannot serve it: %.130s", why_none(sized));
         return;
     }
     *out = (rub_yield){.tok_per_s_per_mw = best->tok_per_s_per_mw,

@@ -112,7 +112,9 @@ rub_status rub_mapping_find(const char *name, const char *columns, const char *h
                           : m.output < 0 ? m.output_name
                                          : NULL;
     if (missing)
-        return rub_error_at(err, RUB_PARSE, name, 1, 1, "has no column '%s'", missing);
+        return rub_error_at(err, RUB_PARSE, name, 1, 1, "has no column '%s', expected one of %.*s",
+                            missing, (int)(header_end - header < 160 ? header_end - header : 160),
+                            header);
     rub_cell cell = {0};
     int64_t ns;
     const char *p = first_line.from;

@@ -80,7 +80,7 @@ static void broken_series_are_told_by_place(void **state) {
     refuse("d,x\n2024-01-01,1\n2024-01-02\n", NULL, "s.csv:3:11: found '', expected a number");
     refuse("d,x\n2024-01-01,1\n7,2\n", NULL,
            "s.csv:3:1: found '7', expected a date, as in the rows above");
-    refuse("d,x\n1,1\n2,2\n", &named, "s.csv:1:1: has no column 'y'");
+    refuse("d,x\n1,1\n2,2\n", &named, "s.csv:1:1: has no column 'y', expected one of d,x");
     refuse("d,x\n1,1\n2,2\n", &where, "--where: found 'x', expected COLUMN=VALUE");
     refuse("d,x\n2024-01-01,1\n2024-01-01,2\n", NULL,
            "s.csv: has all its values in one hour, expected 2 steps or more");
