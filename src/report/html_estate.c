@@ -127,6 +127,14 @@ static void returns(rub_text *out, const json_t *document) {
         rub_text_add(out, "</tr>");
     }
     rub_text_add(out, "</table>");
+    rub_text broken = {0};
+    rub_part_broken_years(document, &broken);
+    if (broken.n) {
+        rub_text_add(out, "<p class=\"sub\">");
+        rub_part_escape(out, broken.data);
+        rub_text_add(out, "</p>");
+    }
+    rub_text_clear(&broken);
 }
 
 void rub_html_estate(rub_text *out, const json_t *document) {

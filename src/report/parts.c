@@ -45,6 +45,24 @@ void rub_part_actions(const json_t *site, rub_text *out) {
     }
 }
 
+void rub_part_broken_years(const json_t *document, rub_text *out) {
+    int n = 0;
+    RUB_PART_EACH(rub_part(document, "returns"), i, year) {
+        double quarters = rub_part_number(year, "quarters");
+        if (quarters <= 0 || quarters >= 4)
+            continue;
+        if (n == 0)
+            rub_text_add(out, "In the study: %.0f quarter%s of ", quarters,
+                         quarters > 1 ? "s" : "");
+        else
+            rub_text_add(out, ", %.0f of ", quarters);
+        rub_text_add(out, "%s", rub_part_string(year, "fiscal_year"));
+        n++;
+    }
+    if (n)
+        rub_text_add(out, "; the return is a year's rate.");
+}
+
 void rub_part_escape(rub_text *out, const char *s) {
     for (; *s; s++) {
         const char *entity = *s == '&'   ? "&amp;"

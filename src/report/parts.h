@@ -19,6 +19,8 @@ const char *rub_part_price(const json_t *site, char buf[32]);
 bool rub_part_is_open(const json_t *worth);
 /* "proceed", or "proceed 2, pause 1" when blocks part. */
 void rub_part_actions(const json_t *site, rub_text *out);
+/* "In the study: 2 quarters of FY2025, 2 of FY2030; the return is a year's rate." Nothing if all are whole. */
+void rub_part_broken_years(const json_t *document, rub_text *out);
 /* Adds s with &, <, >, " escaped. */
 void rub_part_escape(rub_text *out, const char *s);
 

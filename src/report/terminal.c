@@ -200,6 +200,11 @@ static void returns(screen *s, const json_t *document) {
                      rub_text_usd(rub_part_number(y, "invested_usd"), d),
                      100.0 * rub_part_number(y, "roic"), rub_part_number(y, "usd_per_mtok"));
     }
+    rub_text broken = {0};
+    rub_part_broken_years(document, &broken);
+    if (broken.n)
+        wrapped(s, "  ", broken.data, 2);
+    rub_text_clear(&broken);
 }
 
 static void nearby(screen *s, const json_t *document) {
