@@ -29,6 +29,7 @@ enum {
     WARM_TURNS = 24,
     FEW = 12,
     FEW_NODES = 300,
+    POLISH = 4,
     MOST_INSERTED = 100000
 };
 
@@ -323,6 +324,20 @@ static rub_status improve(solver *v, rub_solve_result *r, rub_error *err) {
     return RUB_OK;
 }
 
+/* Building a plan by insertion asks the market once for each block and node. */
+static bool large(const rub_problem *p) { return (int64_t)p->n_block * p->n_node > MOST_INSERTED; }
+
+/* Near enough to the bound, but not so that a block by itself would do better: each is planned anew
+ * against the rest until none gains, or the watch says that it is enough. */
+static void polish(solver *v) {
+    bool better = true;
+    for (int pass = 0; pass < POLISH && better; pass++) {
+        better = false;
+        for (int32_t b = 0; b < v->p->n_block && rub_watch_go(&v->watch, true); b++)
+            better = rub_search_reinsert(v->best, b) || better;
+    }
+}
+
 static rub_status store_prices(const solver *v, rub_solve_result *result, rub_error *err) {
     const rub_problem *p = v->p;
     size_t m = (size_t)(p->n_region + 1);
@@ -388,9 +403,6 @@ static bool serves_what_must_be(const solver *v, const rub_plan *plan, rub_solve
     return result->outcome != RUB_OUTCOME_INFEASIBLE;
 }
 
-/* Building a plan by insertion asks the market once for each block and node. */
-static bool large(const rub_problem *p) { return (int64_t)p->n_block * p->n_node > MOST_INSERTED; }
-
 /* The plan to begin with: the one given, or one made by insertion. */
 static void first_plan(solver *v) {
     const rub_problem *p = v->p;
@@ -436,6 +448,8 @@ rub_status rub_pricing_solve(const rub_problem *problem, const rub_solve_def *de
         status = first_prices(&v, err);
     if (found && status == RUB_OK) {
         status = improve(&v, &r, err);
+        if (status == RUB_OK && r.outcome == RUB_OUTCOME_GAP && !large(problem))
+            polish(&v);
         if (status == RUB_OK)
             status = answer(&v, plan, &r, err);
     } else if (status == RUB_OK)
