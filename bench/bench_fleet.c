@@ -45,6 +45,7 @@ static scene *make(size_t n, int32_t n_replica) {
     s->load = rub_trace_make_default();
     check(rub_trace_preset("azure-conv", &s->load, &err), &err);
     s->load.arrivals = RUB_ARRIVALS_POISSON;
+    s->load.modulation = (rub_modulation){0}; /* a steady load: no burst that outruns a replica */
     s->load.n_req = n;
     s->load.rate_per_s = 12.75 * n_replica;
     s->perf = (rub_perf){.kind = RUB_PERF_LINEAR, .linear = {6e-3, 2.2e-5, 8.2e-8, 3.4e-9}};
