@@ -123,7 +123,7 @@ bool rub_run_fits(const rub_run *run, size_t i) {
 
 const rub_replica_kind *rub_run_kind(const rub_run *run) {
     if (run->def->attention_dp > 1)
-        return run->def->engine == RUB_ENGINE_NAIVE ? &rub_ranks_naive : &rub_ranks_wide;
+        return run->def->engine == RUB_ENGINE_NAIVE ? &rub_lockstep_naive : &rub_lockstep_wide;
     if (run->def->engine == RUB_ENGINE_NAIVE)
         return &rub_replica_naive;
     bool plain = run->def->engine == RUB_ENGINE_FAST && rub_serve_is_plain(run->def);
