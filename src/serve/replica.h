@@ -106,7 +106,8 @@ typedef struct rub_replica_kind {
     rub_status (*fail)(rub_replica *replica, double at_s, rub_travellers *out);
 } rub_replica_kind;
 
-extern const rub_replica_kind rub_lockstep_naive, rub_lockstep_wide; /* engines of several (lockstep.c) */
+extern const rub_replica_kind rub_lockstep_naive,
+    rub_lockstep_wide; /* engines of several (lockstep.c) */
 extern const rub_replica_kind rub_replica_naive, rub_replica_fast, rub_replica_wide;
 
 /* All replicas of a run, for those that see them together. */
