@@ -30,9 +30,12 @@ static void print_classes(const simulation *sim) {
                (long long)sim->totals.n_limited, (long long)sim->totals.n_delayed);
     if (!sim->trace.priority || b->n_req == 0)
         return;
-    printf("interactive: %zu requests, TTFT p50 %.4g ms, p99 %.4g ms, %.1f %% within targets\n",
-           i->n_req, 1e3 * i->ttft.p50, 1e3 * i->ttft.p99,
-           100 * share((double)i->n_good, (double)i->n_req));
+    if (i->n_req == 0)
+        printf("interactive: no requests\n");
+    else
+        printf("interactive: %zu requests, TTFT p50 %.4g ms, p99 %.4g ms, %.1f %% within targets\n",
+               i->n_req, 1e3 * i->ttft.p50, 1e3 * i->ttft.p99,
+               100 * share((double)i->n_good, (double)i->n_req));
     printf("batch: %zu requests, E2E p50 %.4g s, p99 %.4g s, %.1f %% ", b->n_req, b->e2e.p50,
            b->e2e.p99, 100 * share((double)b->n_good, (double)b->n_req));
     if (sim->deadline_s > 0)

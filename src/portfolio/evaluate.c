@@ -4,6 +4,7 @@
 #include "portfolio/evaluate.h"
 
 #include "base/array.h"
+#include "base/text.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -51,14 +52,14 @@ void rub_pay(rub_audit *a, int32_t node, rub_cash_kind kind, double usd) {
 /* A sum may pass its limit by rounding only. */
 static void at_most(rub_audit *a, double value, double limit, int32_t node, const char *what,
                     const char *who) {
-    char quarter[16];
+    char quarter[16], found[32], most[32];
     double slack = 1e-6 * fmax(1.0, fabs(limit));
     if (!(value <= limit + slack))
-        rub_violate(a, (value - limit) / fmax(1.0, fabs(limit)), "%s %s in %s: %.8g, at most %.8g",
+        rub_violate(a, (value - limit) / fmax(1.0, fabs(limit)), "%s %s in %s: %s, at most %s",
                     what, who,
                     rub_quarter_text(a->p->study->start_q + a->p->tree->quarter[node], quarter,
                                      sizeof quarter),
-                    value, limit);
+                    rub_text_exact(value, 8, found), rub_text_exact(limit, 8, most));
 }
 
 /* ---- market ---------------------------------------------------------------------------------- */

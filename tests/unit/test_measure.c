@@ -78,19 +78,28 @@ static void quantiles_are_those_of_a_sort(void **state) {
     }
 }
 
+static rub_trace four_requests(double *arrival, int32_t *input, int32_t *output) {
+    return (rub_trace){.n_req = 4, .arrival_s = arrival, .input_tok = input, .output_tok = output};
+}
+
+static rub_serve_times four_times(double *arrival, double *scheduled, double *first, double *finish,
+                                  int32_t *restarts) {
+    return (rub_serve_times){.n_req = 4,
+                             .arrival_s = arrival,
+                             .scheduled_s = scheduled,
+                             .first_token_s = first,
+                             .finish_s = finish,
+                             .restarts = restarts};
+}
+
 /* Four requests: TTFT 1, 2, 3 s and never; TPOT 0.1, 0.2 s, one token, never. */
 static void targets_and_windows_by_hand(void **state) {
     (void)state;
     double arrival[] = {0, 1, 2, 3}, scheduled[] = {0.5, 1.5, 2.5, NAN};
     double first[] = {1, 3, 5, NAN}, finish[] = {2, 5, 5, NAN};
     int32_t input[] = {10, 20, 30, 40}, output[] = {11, 11, 1, 5}, restarts[] = {0, 0, 0, -1};
-    rub_trace trace = {.n_req = 4, .arrival_s = arrival, .input_tok = input, .output_tok = output};
-    rub_serve_times times = {.n_req = 4,
-                             .arrival_s = arrival,
-                             .scheduled_s = scheduled,
-                             .first_token_s = first,
-                             .finish_s = finish,
-                             .restarts = restarts};
+    rub_trace trace = four_requests(arrival, input, output);
+    rub_serve_times times = four_times(arrival, scheduled, first, finish, restarts);
     rub_serve_targets targets = {.ttft_s = 2.0, .tpot_s = 0.15};
     rub_measures m;
     assert_int_equal(rub_serve_measure(&trace, &times, &targets, 0, 3, &m, NULL), RUB_OK);
@@ -112,13 +121,8 @@ static void served_and_backlog_by_hand(void **state) {
     double arrival[] = {0, 1, 9, 10}, scheduled[] = {0.5, 4, 12, NAN};
     double first[] = {1, 5, 13, NAN}, finish[] = {2, 15, 16, NAN};
     int32_t input[] = {10, 20, 30, 40}, output[] = {5, 11, 7, 5}, restarts[] = {0, 0, 0, -1};
-    rub_trace trace = {.n_req = 4, .arrival_s = arrival, .input_tok = input, .output_tok = output};
-    rub_serve_times times = {.n_req = 4,
-                             .arrival_s = arrival,
-                             .scheduled_s = scheduled,
-                             .first_token_s = first,
-                             .finish_s = finish,
-                             .restarts = restarts};
+    rub_trace trace = four_requests(arrival, input, output);
+    rub_serve_times times = four_times(arrival, scheduled, first, finish, restarts);
     rub_serve_targets targets = {0};
     rub_measures m;
     assert_int_equal(rub_serve_measure(&trace, &times, &targets, 0, 10, &m, NULL), RUB_OK);
