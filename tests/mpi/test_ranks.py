@@ -72,12 +72,12 @@ def killed_rank(rubato):
 
 def interrupted_rank(rubato):
     """One rank hears of Ctrl-C before the others do: all leave out the same, none waits for ever."""
-    job = start(rubato, 2, PRICED, "--threads", "1", "--no-files", "--iterations", "1", "--gap", "0", "--worth-time", "4",
-                "--evaluate", "50", "--json")
+    job = start(rubato, 2, PRICED, "--threads", "1", "--no-files", "--iterations", "4", "--gap", "0",
+                "--evaluate", "2000", "--json")  # ten seconds alone: interrupted well before its end, on any machine
     deadline = time.time() + 60
     while len(children(job.pid)) != 2 and job.poll() is None and time.time() < deadline:
         time.sleep(0.05)
-    time.sleep(2)
+    time.sleep(1)
     ranks = children(job.pid)
     if len(ranks) != 2:
         job.kill()
