@@ -1,11 +1,10 @@
 /* rubato size --answers: the same search under other conditions, what it would take for each
- * accelerator to win, the frontier of cost against latency; --launch and --svg. */
+ * accelerator to win, the frontier of cost against latency; --launch. */
 #include "cli/size.h"
 
 #include "base/array.h"
 #include "base/file.h"
 #include "base/text.h"
-#include "report/svg.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -109,42 +108,4 @@ json_t *size_answers_json(const size_work *w) {
         json_array_append_new(all, o);
     }
     return all;
-}
-
-/* Cost an hour of each leader against its p99 of TPOT, the frontier marked. */
-rub_status size_write_svg(const size_work *w, const char *path, rub_error *err) {
-    const rub_size_result *r = &w->result;
-    rub_text out = {0};
-    double x1 = 0.0, y1 = 0.0;
-    for (int32_t i = 0; i < r->n && r->candidate[i].leads; i++) {
-        x1 = fmax(x1, 1e3 * r->candidate[i].tpot_p99_s);
-        y1 = fmax(y1, r->candidate[i].usd_per_h);
-    }
-    x1 = rub_chart_round_up(x1);
-    rub_chart c = rub_chart_begin(&out, 640, 400, 0, x1, 0, y1, "USD an hour",
-                                  "Cost against time per output token (p99, ms)");
-    for (int k = 0; k <= 4; k++) {
-        char label[24];
-        snprintf(label, sizeof label, "%g ms", x1 * k / 4);
-        rub_chart_x_label(&c, x1 * k / 4, label);
-    }
-    for (int32_t i = 0; i < r->n && r->candidate[i].leads; i++) {
-        const rub_size_candidate *a = &r->candidate[i];
-        char fleet[80];
-        rub_chart_bar(&c, 1e3 * a->tpot_p99_s, x1 / 200, a->usd_per_h - y1 / 100,
-                      a->usd_per_h + y1 / 100, a->frontier ? "best" : "other",
-                      size_fleet_text(a, fleet, sizeof fleet));
-    }
-    rub_text_add(&out, "<style>text{font:11px sans-serif}.tick{text-anchor:end}.xtick{text-anchor:"
-                       "middle}.grid{stroke:#ddd}.best{fill:#1b7837}.other{fill:#999}</style>");
-    rub_chart_end(&c);
-    rub_text file = {0}; /* on its own a picture must name its language */
-    rub_text_add(&file, "<svg xmlns=\"http://www.w3.org/2000/svg\" %s\n",
-                 out.data ? out.data + strlen("<svg ") : "");
-    out.failed = out.failed || file.failed;
-    rub_status status = out.failed ? rub_error_set(err, RUB_NO_MEMORY, "out of memory for a chart")
-                                   : rub_file_write(path, file.data, file.n, err);
-    rub_text_clear(&out);
-    rub_text_clear(&file);
-    return status;
 }

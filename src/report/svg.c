@@ -76,6 +76,13 @@ void rub_chart_x_label(const rub_chart *c, double x, const char *label) {
     rub_text_add(c->out, "</text>");
 }
 
+void rub_chart_text(const rub_chart *c, double x, double y, const char *text, const char *style) {
+    rub_text_add(c->out, "<text class=\"%s\" x=\"%.1f\" y=\"%.1f\">", style, px(c, x),
+                 py(c, y) + 3.5);
+    rub_part_escape(c->out, text);
+    rub_text_add(c->out, "</text>");
+}
+
 void rub_chart_end(const rub_chart *c) { rub_text_add(c->out, "</svg>"); }
 
 void rub_chart_line(const rub_chart *c, const double *y, size_t n, const char *style) {

@@ -16,6 +16,9 @@ typedef struct rub_chart {
 rub_chart rub_chart_begin(rub_text *out, double width, double height, double x0, double x1,
                           double y0, double y1, const char *unit, const char *title);
 void rub_chart_x_label(const rub_chart *chart, double x, const char *label);
+/* A text that begins at (x, y), in values. */
+void rub_chart_text(const rub_chart *chart, double x, double y, const char *text,
+                    const char *style);
 void rub_chart_end(const rub_chart *chart);
 
 /* Marks; style is a CSS class of the brief. x runs 0..n-1 where it is not given. */
